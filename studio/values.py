@@ -1,0 +1,272 @@
+"""The socket types: what flows between nodes, as frozen values that need no torch to be named.
+
+Two kinds. *Results* hold tensors (float32 on the CPU unless said otherwise) or encoded files and live
+in the store under their key. *Descriptions* say what is meant (a model, a schedule, a noise) without
+computing it; they are plain data, are evaluated while planning and enter keys by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from studio.graph import Json, Ref, Value
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from torch import Tensor
+
+Resolve = Callable[[Ref], Value]
+
+
+# --- results
+
+
+@dataclass(frozen=True, eq=False)
+class Latents(Value):
+    """Latents: float32 [B, C, h, w], scaled as the denoiser expects them (VAE scaling factor applied)."""
+
+    samples: Tensor
+    family: str = ""
+    """Which VAE's latents these are (``sd1``, ``sdxl``, ``starter`` …); "" where nothing is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Value):
+    """Pictures: float32 [B, 3, H, W], sRGB in [0, 1]."""
+
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Mask(Value):
+    """Masks: float32 [B, 1, H, W] in [0, 1]; 1 = repaint."""
+
+    alpha: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding(Value):
+    """A prompt as the denoiser reads it: hidden float32 [1, T, D], pooled float32 [1, P] where the model has it."""
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+    tokens: tuple[int, ...] = ()
+    """Token ids, kept for the manifest."""
+    empty: Embedding | None = None
+    """The same encoder's reading of the empty prompt: what guidance leads away from without a negative prompt."""
+
+
+@dataclass(frozen=True)
+class Picture(Value):
+    """Encoded pictures, ready to be written: what an output node makes. Needs no torch."""
+
+    name: str
+    """Stem of the file names."""
+    suffix: str
+    """``.png`` or ``.gif``."""
+    files: tuple[bytes, ...]
+    pixels_sha256: tuple[str, ...]
+    """sha256 of each picture's pixels: 8-bit RGB(A), row by row from the top left."""
+    is_saved: bool = True
+    """Whether the files are to be written; otherwise they are only shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class State(Value):
+    """The whole state of a loop after a step: nested dicts, lists and tuples of tensors and plain data."""
+
+    data: Mapping[str, object]
+
+
+# --- descriptions
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Weights by content: what the pool loads. ``digest`` is the sha256 of the files that hold the component."""
+
+    name: str
+    """How the user calls the model; not part of any key."""
+    component: str
+    """``unet``, ``vae``, ``text_encoder`` … as diffusers names it."""
+    digest: str
+    patches: tuple[tuple[str, float], ...] = ()
+    """LoRA and the like: (digest, weight), in order of application."""
+
+    def __key__(self) -> Json:
+        return [self.component, self.digest, [list(patch) for patch in self.patches]]
+
+
+@dataclass(frozen=True)
+class Model(Value):
+    """A denoising network, described."""
+
+    ref: ModelRef
+    family: str
+    in_channels: int
+    latent_channels: int
+    downscale: int
+    """Pixels per latent in each direction (8 for Stable Diffusion, 1 in pixel space)."""
+    sample_size: int
+    """Side of the pictures that it was trained on, in pixels."""
+    scheduler: Mapping[str, Json]
+    """Its own scheduler: ``{"_class_name": "DDIMScheduler", "prediction_type": …, …}``."""
+
+
+@dataclass(frozen=True)
+class TextEncoder(Value):
+    """Tokenizers and text encoders, described: a reference each, in the order the family concatenates them."""
+
+    refs: tuple[ModelRef, ...]
+    family: str
+
+
+@dataclass(frozen=True)
+class Vae(Value):
+    """A variational autoencoder, described."""
+
+    ref: ModelRef
+    family: str
+    latent_channels: int
+    downscale: int
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a model file offers: None where it has no such component."""
+
+    model: Model | None = None
+    text_encoder: TextEncoder | None = None
+    vae: Vae | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why a component that is not there cannot be had, and the remedy, by the name of its field."""
+
+
+@dataclass(frozen=True)
+class Noise(Value):
+    """Which noise: addressed by (seed, step), never drawn from a running generator unless ``scheme`` says so."""
+
+    seeds: tuple[int, ...]
+    """One 64-bit seed per picture of the batch."""
+    width: int
+    height: int
+    scheme: str = "addressed"
+    variation: tuple[int, float] | None = None
+    """(seed, strength): spherical interpolation of the initial noise towards that of another seed."""
+
+
+@dataclass(frozen=True)
+class Betas(Value):
+    """A variance schedule as data: beta_t for every training step, each in (0, 1)."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sigmas(Value):
+    """Noise levels of a run as data, falling; the final 0 is left to the solver."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Schedule(Value):
+    """A solver and its run: diffusers' scheduler class, its config, number of steps or the noise levels."""
+
+    solver: str
+    """Name of the class in diffusers, such as ``EulerDiscreteScheduler``."""
+    config: Mapping[str, Json]
+    steps: int
+    sigmas: tuple[float, ...] | None = None
+    """Custom noise levels in place of ``steps`` levels by the solver's own spacing."""
+    step_args: Mapping[str, Json] = field(default_factory=dict)
+    """Arguments of the solver's ``step``, such as ``eta`` or ``s_churn``."""
+
+
+@dataclass(frozen=True)
+class Guidance(Value):
+    """Strength of classifier-free guidance over the run: (share of the run in [0, 1], value), shares rising."""
+
+    points: tuple[tuple[float, float], ...]
+    is_smooth: bool = False
+    """Interpolate linearly between the points; otherwise each value holds until the next point."""
+
+    def at(self, share: float) -> float:
+        """The value at a share of the run in [0, 1]."""
+        points = self.points
+        if share <= points[0][0]:
+            return points[0][1]
+        for (left, before), (right, after) in pairwise(points):
+            # a share computed as k/n may fall a rounding error short of a point written as a decimal
+            if share < right - 1e-9:
+                if not self.is_smooth:
+                    return before
+                return before + (after - before) * (share - left) / (right - left)
+        return points[-1][1]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One item of a timeline: where it comes from and when it acts."""
+
+    source: Ref | Value
+    start: float = 0.0
+    end: float = 1.0
+    weight: float = 1.0
+
+    def acts(self, step: int, steps: int) -> bool:
+        """Tell whether it acts in ``step`` of ``steps``: from share ``start`` up to but not including ``end``."""
+        return (
+            self.weight != 0.0
+            and step >= self.start * steps - 1e-9
+            and step < self.end * steps - 1e-9
+        )
+
+
+@dataclass(frozen=True)
+class Timeline(Value):
+    """Items of one type, each with its share of the run. A single item is taken as one that acts all the time."""
+
+    spans: tuple[Span, ...]
+
+    item: ClassVar[type[Value]]
+
+    @classmethod
+    def of(cls, source: Ref | Value) -> Self:
+        """The timeline of one item that acts throughout."""
+        return cls((Span(source),))
+
+    def within(self, start: float, end: float) -> Self:
+        """The same items, each cut to the window from ``start`` to ``end``."""
+        spans = (
+            replace(span, start=max(span.start, start), end=min(span.end, end))
+            for span in self.spans
+        )
+        return replace(self, spans=tuple(span for span in spans if span.start < span.end))
+
+    def weighted(self, weight: float) -> Self:
+        """The same items, their weights multiplied."""
+        return replace(
+            self, spans=tuple(replace(span, weight=span.weight * weight) for span in self.spans)
+        )
+
+    def __add__(self, other: Self) -> Self:
+        return replace(self, spans=self.spans + other.spans)
+
+
+@dataclass(frozen=True)
+class Conditioning(Timeline):
+    """Prompts over the run: several that act at once are mixed by weight."""
+
+    item: ClassVar[type[Value]] = Embedding
+
+
+@dataclass(frozen=True)
+class Masks(Timeline):
+    """Inpaint masks over the run: where several act at once, the union."""
+
+    item: ClassVar[type[Value]] = Mask
