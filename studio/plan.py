@@ -1,0 +1,561 @@
+"""What would run: every node keyed before anything runs, and which results are stored, without torch.
+
+Two stages. ``key_graph`` walks down in topological order: describing nodes are evaluated, the others get the key
+of their result, loops a key per step. ``outlook`` walks back up from the targets over what is not stored. The
+engine runs what these two say; ``plan`` adds the reasons and the costs for people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from studio.errors import GraphError, NodeError, StudioError
+from studio.facts import Facts, file_digest
+from studio.graph import Graph, Json, Key, Node, NodeId, NodeKind, NodeType, Ref, Types, Value
+from studio.keys import digest
+from studio.numerics import Numerics
+from studio.registry import Chain, File, Loop, Models, NotKnown, Spec, outputs
+from studio.values import Timeline
+
+Argument = Ref | Value | None
+
+
+class Index(Protocol):
+    """What is stored, by key."""
+
+    def __contains__(self, key: Key, /) -> bool:
+        """Tell whether a result is stored."""
+
+    def contains_many(self, keys: Iterable[Key]) -> Container[Key]:
+        """Those of ``keys`` that are stored."""
+
+
+# --- keys
+
+
+@dataclass(frozen=True)
+class KeyedStep:
+    """A step of a loop and the key of the state after it."""
+
+    key: Key
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class KeyedChain:
+    """A chain of steps with their keys; ``start`` is the state before the first."""
+
+    start: KeyedStep
+    steps: tuple[KeyedStep, ...]
+    cost: str = ""
+
+    @property
+    def final(self) -> Key:
+        """The key of the last state."""
+        return self.steps[-1].key if self.steps else self.start.key
+
+    def resume(self, index: Index) -> int | None:
+        """How many steps are done in the latest stored state; None if not even the start is stored."""
+        for done in range(len(self.steps), 0, -1):
+            if self.steps[done - 1].key in index:
+                return done
+        return 0 if self.start.key in index else None
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A node with its arguments and the key of its result."""
+
+    node: Node
+    type: NodeType
+    key: Key
+    ports: Mapping[str, Argument]
+    """By input port: a reference to a result, or a description (which may hold references)."""
+    params: Mapping[str, Json]
+    """By parameter, complete and canonical; files as absolute paths."""
+    described: Mapping[str, Value] | None = None
+    """The outputs of a describing node."""
+    chains: tuple[KeyedChain, ...] = ()
+    passes: int = 0
+    """Steps of all chains together."""
+    is_known: bool = True
+    """False where a fact that the chain needs is not known yet; the key is then a placeholder."""
+    document: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    """What the key was made of, for telling why it changed."""
+
+    @property
+    def id(self) -> NodeId:
+        """The node's id."""
+        return self.node.id
+
+
+@dataclass(frozen=True)
+class PlanningContext:
+    """``studio.registry.Planning``: facts come from the database, or are computed where that is allowed."""
+
+    models: Models
+    facts: Facts
+    numerics: Numerics
+    base: Path
+    """The folder that relative files are relative to."""
+    may_compute: bool = False
+
+    def known(self, compute: Callable[..., Json], *args: object) -> Json:
+        """The fact ``compute(*args)``; raises NotKnown if it is new and may not be computed now."""
+        name = f"{compute.__module__}.{compute.__qualname__}"
+        key = digest([name, args, self.numerics])
+        fact = self.facts.get("table", key)
+        if fact is None:
+            if not self.may_compute:
+                raise NotKnown(name)
+            fact = compute(*args)
+            self.facts.set("table", key, fact)
+        return fact
+
+
+def key_graph(
+    graph: Graph, types: Types, targets: Iterable[str], context: PlanningContext
+) -> list[Keyed]:
+    """Key every node that the targets need, in topological order.
+
+    ``graph`` is flat, active and sound (``studio.validation``). Raises NodeError, with the node's name, where a
+    describing node fails or a file is missing.
+    """
+    needed = graph.needed(targets)
+    class_digest = digest(context.numerics)
+    done: dict[NodeId, Keyed] = {}
+    for node_id in graph.order():
+        if node_id in needed:
+            node = graph.nodes[node_id]
+            try:
+                done[node_id] = _key_node(node, types[node.type], done, context, class_digest)
+            except StudioError as error:
+                raise error.located(node_id) from error
+    return list(done.values())
+
+
+def _key_node(
+    node: Node,
+    node_type: NodeType,
+    done: Mapping[NodeId, Keyed],
+    context: PlanningContext,
+    class_digest: Key,
+) -> Keyed:
+    ports = {port.name: _argument(node, port.name, port.type, done) for port in node_type.inputs}
+    params, hashed = _params(node, node_type, context)
+    document: dict[str, Json] = {
+        "type": node_type.id,
+        "version": node_type.version,
+        "params": hashed,
+        "numerics": class_digest,
+        "inputs": {
+            name: [str(node.inputs[name]), digest(argument)]
+            for name, argument in ports.items()
+            if argument is not None
+        },
+    }
+    keyed = Keyed(node, node_type, Key(""), ports, params, document=document)
+    if node_type.kind is NodeKind.LOOP:
+        return _key_loop(keyed, context, class_digest)
+    key = digest([node_type.id, node_type.version, hashed, ports, class_digest])
+    if node_type.kind is NodeKind.COMPUTE:
+        return replace(keyed, key=key)
+    described = outputs(node_type, call(node_type, {**ports, **params}, context))
+    return replace(keyed, key=key, described=described)
+
+
+def call(node_type: NodeType, arguments: Mapping[str, object], context: object) -> object:
+    """Call a node's function with its arguments, as tuples where JSON has lists."""
+    function = node_type.implementation
+    assert callable(function)
+    if node_type.wants_context:
+        arguments = {**arguments, "ctx": context}
+    return function(**arguments)
+
+
+def _argument(
+    node: Node, port: str, port_type: type[Value], done: Mapping[NodeId, Keyed]
+) -> Argument:
+    link = node.inputs.get(port)
+    if link is None:
+        return None
+    source = done[link.node]
+    output = source.type.output(link.output)
+    assert output is not None, f"{link} was not validated"
+    value = (
+        source.described[link.output]
+        if source.described is not None
+        else Ref(source.key, link.output)
+    )
+    if issubclass(port_type, Timeline) and not issubclass(output.type, port_type):
+        return port_type.of(value)
+    return value
+
+
+def _params(
+    node: Node, node_type: NodeType, context: PlanningContext
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The parameters as the node is given them, and as they enter the key."""
+    given: dict[str, Json] = {}
+    hashed: dict[str, Json] = {}
+    for param in node_type.params:
+        value = param.check(node.params.get(param.name, param.default))
+        given[param.name] = hashed[param.name] = value
+        if isinstance(param.hint, File) and value:
+            path = (context.base / str(value)).absolute()
+            given[param.name] = str(path)
+            try:
+                hashed[param.name] = ["sha256", file_digest(path, context.facts)]
+            except OSError as error:
+                raise NodeError(
+                    f"{path} cannot be read ({error.strerror})",
+                    where=f"{node.id}.{param.name}",
+                    remedy="name a file that exists, relative to the workflow's folder or absolute",
+                ) from error
+    return given, hashed
+
+
+def _key_loop(keyed: Keyed, context: PlanningContext, class_digest: Key) -> Keyed:
+    loop = keyed.type.implementation
+    arguments: dict[str, object] = {**keyed.ports, **keyed.params}
+    identity = [keyed.type.id, keyed.type.version, class_digest]
+    try:
+        chains: Sequence[Chain] = _loop(loop).chain(**arguments, ctx=context)
+    except NotKnown:
+        return replace(
+            keyed,
+            key=digest(["not known", identity, keyed.params, keyed.ports]),
+            passes=_loop(loop).passes(arguments),
+            is_known=False,
+        )
+    keyed_chains = tuple(key_chain(chain, identity) for chain in chains)
+    return replace(
+        keyed,
+        key=digest(["finished", identity, [chain.final for chain in keyed_chains]]),
+        chains=keyed_chains,
+        passes=sum(len(chain.steps) for chain in keyed_chains),
+    )
+
+
+def key_chain(chain: Chain, identity: object) -> KeyedChain:
+    """Key a chain: each state's key from the state before and all that the step reads."""
+    key = digest(["start", identity, chain.start.params, chain.start.uses])
+    start = KeyedStep(key, chain.start)
+    steps = []
+    for spec in chain.steps:
+        key = digest([key, spec.params, spec.uses])
+        steps.append(KeyedStep(key, spec))
+    return KeyedChain(start, tuple(steps), chain.cost)
+
+
+def _loop(implementation: object) -> Loop:
+    return implementation  # type: ignore[return-value]  # NodeKind.LOOP says so
+
+
+def references(value: object) -> Iterator[Ref]:
+    """Every reference inside an argument."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from references(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from references(getattr(value, field.name))
+
+
+# --- what is stored
+
+
+Status = Literal["cached", "resumes", "runs", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will become of one node."""
+
+    status: Status
+    resume: tuple[int | None, ...] = ()
+    """For each chain of a loop that is not finished: how many steps are stored; None: not even the start."""
+    needs: tuple[Ref, ...] = ()
+    """The results that it will read."""
+
+    @property
+    def from_step(self) -> int:
+        """Steps that need not run again, over all chains."""
+        return sum(done or 0 for done in self.resume)
+
+
+def outlook(keyed: Sequence[Keyed], targets: Iterable[str], index: Index) -> dict[NodeId, Outlook]:
+    """Walk back from the targets over what is not stored."""
+    stored = index.contains_many(item.key for item in keyed if item.described is None)
+    producers: dict[Key, NodeId] = {}
+    for item in keyed:
+        producers.setdefault(item.key, item.id)
+    needed = set(targets)
+    found: dict[NodeId, Outlook] = {}
+    for item in reversed(keyed):
+        if item.described is not None or item.key in stored:
+            found[item.id] = Outlook("cached")
+        elif item.id not in needed:
+            found[item.id] = Outlook("skipped")
+        else:
+            found[item.id] = _unfinished(item, index)
+            needed.update(
+                producers[ref.key] for ref in found[item.id].needs if ref.key in producers
+            )
+    return found
+
+
+def _unfinished(item: Keyed, index: Index) -> Outlook:
+    if not item.chains:
+        return Outlook("runs", needs=tuple(references(list(item.ports.values()))))
+    resume = tuple(chain.resume(index) for chain in item.chains)
+    needs: dict[Ref, None] = {}
+    for chain, done in zip(item.chains, resume, strict=True):
+        ahead = chain.steps if done is None else chain.steps[done:]
+        for step in (chain.start, *ahead) if done is None else ahead:
+            needs.update(dict.fromkeys(step.spec.uses.values()))
+    status: Status = "resumes" if any(resume) else "runs"
+    return Outlook(status, resume, tuple(needs))
+
+
+# --- for people
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One line of a plan."""
+
+    node: NodeId
+    type: str
+    key: Key
+    status: Status
+    from_step: int
+    steps: int
+    reason: str
+    seconds: float | None
+    """Predicted from past runs on this device; None if there were none."""
+    bytes: int | None
+    """Predicted peak memory of the process while it runs; None if unknown."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would run, node by node in topological order."""
+
+    nodes: tuple[Planned, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Predicted duration of all that would run, as far as it is known."""
+        return sum(node.seconds or 0.0 for node in self.nodes)
+
+    @property
+    def bytes(self) -> int | None:
+        """Predicted peak memory, as far as it is known."""
+        return max((node.bytes for node in self.nodes if node.bytes), default=None)
+
+    @property
+    def model_calls(self) -> int:
+        """Forward passes of the denoising network that lie ahead."""
+        return sum(
+            node.steps - node.from_step
+            for node in self.nodes
+            if node.status in ("runs", "resumes") and node.steps
+        )
+
+
+def plan(
+    graph: Graph,
+    types: Types,
+    targets: Sequence[str],
+    context: PlanningContext,
+    index: Index,
+    workflow: str,
+) -> Plan:
+    """Say what would run, from which step, why, how long and in how much memory.
+
+    ``workflow`` names whose past counts. Raises what ``key_graph`` raises.
+    """
+    keyed = key_graph(graph, types, targets, context)
+    ahead = outlook(keyed, targets, index)
+    past = remembered(context.facts, workflow)
+    causes = _causes(keyed, past, context.numerics)
+    return Plan(
+        tuple(
+            _planned(item, ahead[item.id], past, causes[item.id], context, workflow)
+            for item in keyed
+        )
+    )
+
+
+def _planned(
+    item: Keyed,
+    ahead: Outlook,
+    past: Mapping[str, Json],
+    causes: Sequence[str],
+    context: PlanningContext,
+    workflow: str,
+) -> Planned:
+    status = ahead.status
+    if item.described is not None and (causes or item.id not in past):
+        status = "runs"
+    cost = _learned(item, context, workflow) if status in ("runs", "resumes") else None
+    left = item.passes - ahead.from_step if item.passes else 1
+    return Planned(
+        item.id,
+        item.type.id,
+        item.key,
+        status,
+        item.passes if status == "cached" else ahead.from_step,
+        item.passes,
+        _reason(item, status, past, causes),
+        None if cost is None else cost[0] * left,
+        None if cost is None else int(cost[1]),
+    )
+
+
+def _reason(item: Keyed, status: Status, past: Mapping[str, Json], causes: Sequence[str]) -> str:
+    if status == "cached":
+        return "described" if item.described is not None else "stored"
+    if status == "skipped":
+        return "not needed: what depends on it is stored"
+    if item.id not in past:
+        return "new"
+    return ", ".join(causes) or "no longer stored"
+
+
+def _causes(
+    keyed: Sequence[Keyed], past: Mapping[str, Json], numerics: Numerics
+) -> dict[NodeId, tuple[str, ...]]:
+    """For each node the root causes of a changed key: parameters, links and versions, its own or upstream."""
+    causes: dict[NodeId, tuple[str, ...]] = {}
+    numerics_before = past.get("")
+    for item in keyed:
+        before = past.get(item.id)
+        found: dict[str, None] = {}
+        if isinstance(before, dict):
+            if before.get("numerics") != item.document["numerics"] and isinstance(
+                numerics_before, dict
+            ):
+                changes = "; ".join(numerics.differences(dict(numerics_before)))
+                found[f"other numerics class ({changes})"] = None
+            found.update(dict.fromkeys(_own_causes(item, before)))
+            for port, (link, identity) in _inputs(item.document).items():
+                was = _inputs(before).get(port)
+                if was is not None and was[0] == link and was[1] != identity:
+                    upstream = item.node.inputs[port].node
+                    found.update(dict.fromkeys(causes[upstream] or (f"{upstream} is new",)))
+        causes[item.id] = tuple(found)
+    return causes
+
+
+def _own_causes(item: Keyed, before: Mapping[str, Json]) -> Iterator[str]:
+    for name in ("type", "version"):
+        if before.get(name) != item.document[name]:
+            yield f"{item.id}: {name} {before.get(name)} -> {item.document[name]}"
+    old, new = before.get("params"), item.document["params"]
+    assert isinstance(new, dict)
+    old = old if isinstance(old, dict) else {}
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield f"{item.id}.{name}: {_shown(old.get(name))} -> {_shown(new.get(name))}"
+    now, was = _inputs(item.document), _inputs(before)
+    for port in sorted({*now, *was}):
+        source, target = was.get(port, ("nothing",))[0], now.get(port, ("nothing",))[0]
+        if source != target:
+            yield f"{item.id}.{port}: {source} -> {target}"
+
+
+def _inputs(document: Mapping[str, Json]) -> dict[str, tuple[str, str]]:
+    inputs = document.get("inputs")
+    if not isinstance(inputs, dict):
+        return {}
+    return {
+        port: (str(source[0]), str(source[1]))
+        for port, source in inputs.items()
+        if isinstance(source, list) and len(source) == 2
+    }
+
+
+def _shown(value: Json) -> str:
+    text = f'"{value}"' if isinstance(value, str) else f"{value}"
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+# --- what is remembered of past runs
+
+
+def remembered(facts: Facts, workflow: str) -> dict[str, Json]:
+    """The last key document of every node of a workflow, and under "" the numerics class they were made in."""
+    past = facts.get("document", workflow)
+    return past if isinstance(past, dict) else {}
+
+
+def remember(facts: Facts, workflow: str, finished: Iterable[Keyed], numerics: Numerics) -> None:
+    """Keep the key documents of nodes that have finished."""
+    documents: dict[str, Json] = {item.id: dict(item.document) for item in finished}
+    facts.set(
+        "document",
+        workflow,
+        {**remembered(facts, workflow), **documents, "": dict(numerics.document())},
+    )
+
+
+def _cost_names(item: Keyed, context: PlanningContext, workflow: str) -> list[str]:
+    """Under which names the cost of a node (of a step, for loops) is learned, the most telling first."""
+    where = digest(context.numerics)
+    if item.type.kind is NodeKind.LOOP:
+        labels = sorted({chain.cost for chain in item.chains})
+        return [f"{item.type.id} {label} {where}" for label in labels] or [
+            f"{item.type.id} {where}"
+        ]
+    return [f"{workflow} {item.id} {item.type.id} {where}", f"{item.type.id} {where}"]
+
+
+def _learned(item: Keyed, context: PlanningContext, workflow: str) -> tuple[float, float] | None:
+    if item.described is not None:
+        return (0.0, 0.0)
+    for name in _cost_names(item, context, workflow):
+        cost = context.facts.get("timing", name)
+        if isinstance(cost, list) and len(cost) == 2:
+            seconds, peak = cost
+            if isinstance(seconds, int | float) and isinstance(peak, int | float):
+                return float(seconds), float(peak)
+    return None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a node cost in a run: seconds (of a step, for loops), and the peak memory of the process meanwhile."""
+
+    item: Keyed
+    seconds: float
+    peak_bytes: int
+
+
+def learn(costs: Iterable[Cost], context: PlanningContext, workflow: str) -> None:
+    """Keep what nodes cost; the last run on this device predicts the next."""
+    context.facts.set_many(
+        "timing",
+        {
+            name: [cost.seconds, cost.peak_bytes]
+            for cost in costs
+            for name in _cost_names(cost.item, context, workflow)
+        },
+    )
+
+
+def check_targets(graph: Graph, targets: Iterable[str]) -> None:
+    """Raise GraphError if a target is not in the graph."""
+    for target in targets:
+        if target not in graph:
+            raise GraphError(target, "", "is muted, bypassed or off, so it cannot be a target")
