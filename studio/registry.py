@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, get_args, get_origin
 
 from studio.errors import PackError
-from studio.graph import Hint, Json, NodeKind, NodeType, Param, ParamKind, Port, Ref, Value
+from studio.graph import NODE_ID, Hint, Json, NodeKind, NodeType, Param, ParamKind, Port, Ref, Value
 from studio.values import Described, State
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class Spec:
     uses: Mapping[str, Ref] = field(default_factory=dict)
     unhashed: Mapping[str, object] = field(default_factory=dict)
     """Given to the step beyond the key. As far as the step reads it, it must follow from ``params`` or from the
-    specs before it in the chain: a solver's whole schedule, of which ``params`` hold the window that this step reads."""
+    specs before it in the chain: a solver's whole schedule, of which ``params`` hold what this step reads."""
     calls: int = 1
     """Forward passes of the denoising network that the step costs; not part of any key."""
 
@@ -336,6 +336,12 @@ def node(
         is_loop = inspect.isclass(implementation)
         chain = implementation.chain if is_loop else implementation  # type: ignore[attr-defined]  # a Loop
         finish = implementation.finish if is_loop else implementation  # type: ignore[attr-defined]  # a Loop
+        if not NODE_ID.match(type_id) or version < 1:
+            raise PackError(
+                "is no name for a node type" if version >= 1 else f"has version {version}",
+                where=type_id,
+                remedy="use a-z, 0-9 and _, and versions from 1",
+            )
         doc = inspect.getdoc(implementation) or ""
         if not doc.strip():
             raise PackError("has no docstring", where=type_id, remedy="say what the node does")
@@ -363,7 +369,8 @@ def node(
 
 def node_type(implementation: object) -> NodeType | None:
     """The node type that a function or class was declared as, or None."""
-    found = getattr(implementation, _ATTRIBUTE, None)
+    # statically: an attribute of a pack may be an object that answers every question by importing or raising
+    found = inspect.getattr_static(implementation, _ATTRIBUTE, None)
     return found if isinstance(found, NodeType) else None
 
 
@@ -468,6 +475,8 @@ class Registry:
 
 def collect(module: object, pack: str) -> dict[str, NodeType]:
     """The node types among a module's attributes; raises PackError if two have one id."""
+    if not isinstance(module, types.ModuleType):
+        raise PackError("is not a module", where=pack)
     found: dict[str, NodeType] = {}
     for attribute in vars(module).values():
         declared = node_type(attribute)
@@ -533,7 +542,8 @@ def _pack(point: importlib.metadata.EntryPoint) -> dict[str, NodeType]:
         module = point.load()
     except PackError:
         raise
-    except Exception as error:  # whatever a pack's import raises refuses that pack, and it only
+    # whatever a pack's import raises refuses that pack, and it only
+    except (Exception, SystemExit) as error:
         is_heavy = isinstance(error, ImportError) and "at module level" in str(error)
         raise PackError(
             str(error) if is_heavy else f"cannot be imported: {type(error).__name__}: {error}",
