@@ -1,0 +1,97 @@
+"""The core nodes: what artists see. Every node type stands here by name."""
+
+from nodes.denoise import Denoise
+from nodes.guidance import guidance_curve, guidance_interval
+from nodes.image import (
+    image_blend,
+    image_composite,
+    image_crop,
+    image_pad,
+    image_resize,
+    load_image,
+)
+from nodes.latent import (
+    empty_latents,
+    forward_diffusion,
+    latent_batch,
+    latent_blend,
+    latent_composite,
+    latent_crop,
+    latent_pick,
+    latent_upscale,
+)
+from nodes.mask import (
+    combine_masks,
+    feather_mask,
+    grow_mask,
+    inpaint_mask,
+    invert_mask,
+    join_masks,
+    load_mask,
+    mask_from_color,
+    mask_switch,
+    mask_window,
+)
+from nodes.model import load_model, load_text_encoder, load_unet, load_vae
+from nodes.noise import noise_source, noise_variation
+from nodes.output import image_grid, preview, save_animation, save_image
+from nodes.schedule import (
+    beta_schedule,
+    custom_sigmas,
+    exponential_sigmas,
+    karras_sigmas,
+    scheduler,
+)
+from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
+from nodes.vae import vae_decode, vae_encode
+
+__all__ = [
+    "Denoise",
+    "beta_schedule",
+    "combine_masks",
+    "custom_sigmas",
+    "empty_latents",
+    "exponential_sigmas",
+    "feather_mask",
+    "forward_diffusion",
+    "grow_mask",
+    "guidance_curve",
+    "guidance_interval",
+    "image_blend",
+    "image_composite",
+    "image_crop",
+    "image_grid",
+    "image_pad",
+    "image_resize",
+    "inpaint_mask",
+    "invert_mask",
+    "join_masks",
+    "karras_sigmas",
+    "latent_batch",
+    "latent_blend",
+    "latent_composite",
+    "latent_crop",
+    "latent_pick",
+    "latent_upscale",
+    "load_image",
+    "load_mask",
+    "load_model",
+    "load_text_encoder",
+    "load_unet",
+    "load_vae",
+    "mask_from_color",
+    "mask_switch",
+    "mask_window",
+    "noise_source",
+    "noise_variation",
+    "preview",
+    "prompt_mix",
+    "prompt_schedule",
+    "prompt_window",
+    "save_animation",
+    "save_image",
+    "scheduler",
+    "text_encoder",
+    "vae_decode",
+    "vae_encode",
+]

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nodes.model import load_model, load_text_encoder, load_unet, load_vae
+from studio.errors import ModelError
+from studio.facts import Facts
+from studio.graph import Json, NodeKind
+from studio.models.library import Library
+from studio.registry import Models, node_type
+from studio.values import Described
+
+
+class Planner:
+    """What a describing node is given; its library holds the starter and a model without text and VAE."""
+
+    def __init__(self) -> None:
+        self.library = Library([], Facts(None))
+
+    @property
+    def models(self) -> Models:
+        return self
+
+    def describe(self, name: str) -> Described:
+        if name != "pixels":
+            return self.library.describe(name)
+        model = self.library.describe("starter").model
+        return Described(model, missing={"vae": "pixels has no vae"})
+
+    def known(self, compute: Callable[..., Json], *args: object) -> Json:
+        raise AssertionError("no node here needs a fact")
+
+
+def test_a_whole_model_has_three_outputs() -> None:
+    declared = node_type(load_model)
+    assert declared is not None
+    assert declared.kind is NodeKind.DESCRIBE
+    assert [port.name for port in declared.outputs] == ["model", "text_encoder", "vae"]
+
+
+def test_the_parts_are_those_of_the_whole() -> None:
+    ctx = Planner()
+    whole = load_model(ctx)
+    assert load_unet(ctx) == whole.model
+    assert load_text_encoder(ctx) == whole.text_encoder
+    assert load_vae(ctx) == whole.vae
+
+
+def test_a_missing_part_is_named_with_its_reason() -> None:
+    with pytest.raises(ModelError, match="no vae: pixels has no vae"):
+        load_vae(Planner(), "pixels")
+    assert load_unet(Planner(), "pixels").family == "starter"
+
+
+def test_an_unknown_model_says_which_there_are() -> None:
+    with pytest.raises(ModelError, match='did you mean "starter"'):
+        load_model(Planner(), "startre")
