@@ -54,7 +54,7 @@ class Denoise:
       guidance_rescale: share of the standard deviation that guidance took which is given back
       strength: how much of the run a given picture goes through; 1 forgets it
       start_step: first step to run, for a picture handed over by another denoise
-      end_step: last step to run, exclusive; the rest is left to another denoise
+      end_step: where to stop before the end, for another denoise to go on
       add_noise: noise the latents up to the first step; off for latents that are still noisy
     """
 
@@ -74,34 +74,46 @@ class Denoise:
         guidance_rescale: Annotated[float, Range(0.0, 1.0)] = 0.0,
         strength: Annotated[float, Range(0.0, 1.0)] = 1.0,
         start_step: Annotated[int, Range(0, LAST_STEP, unit="steps")] = 0,
-        end_step: Annotated[int, Range(0, LAST_STEP, unit="steps")] = LAST_STEP,
+        end_step: Annotated[int, Range(0, LAST_STEP, unit="steps")] | None = None,
         add_noise: bool = True,
     ) -> list[Chain]:
         """One chain per picture of the batch."""
-        from studio.diffusion.windows import Table, begin_index, level, window
+        from studio.diffusion.windows import Table, begin_index, level, order, window
 
-        if mask is not None and latents is None:
+        is_inpainting = model.in_channels == 2 * model.latent_channels + 1
+        if mask is not None and latents is None and not is_inpainting:
             raise GraphError(
                 "", "latents", "is not connected", remedy="a mask needs the picture that it keeps"
             )
         table = Table.read(ctx.known(tabulate, schedule))
         total = table.passes
         begin = max(start_step, begin_index(schedule, strength) if latents is not None else 0)
-        end = min(end_step, total)
+        end = total if end_step is None else min(end_step, total)
         begin = min(begin, end)
+        if begin < end and begin % order(schedule):
+            raise GraphError(
+                "",
+                "start_step",
+                f"{begin} is in the middle of a step",
+                remedy="this solver passes twice a step: begin at an even number",
+            )
         # at this strength the pipelines of the field start an inpainting from nothing but noise
         is_pure = latents is None or (mask is not None and strength == 1.0 and start_step == 0)
         curve = guidance_curve or Guidance(((0.0, guidance),))
-        is_inpainting = model.in_channels == 2 * model.latent_channels + 1
         chains = []
         for item, seed in enumerate(noise.seeds):
             lane = replace(noise, seeds=(seed,))
-            given = {"noise": lane, "family": model.family, "schedule": schedule}
+            given = {
+                "noise": lane,
+                "family": model.family,
+                "latents": model.latents,
+                "schedule": schedule,
+            }
             start: dict[str, object] = {
                 "noise": lane,
                 "channels": model.latent_channels,
                 "downscale": model.downscale,
-                "family": model.family,
+                "latents": model.latents,
                 "begin": begin,
             }
             if is_pure:
@@ -144,7 +156,8 @@ class Denoise:
         begin = cast("int", arguments["start_step"])
         if arguments["latents"] is not None:
             begin = max(begin, begin_index(schedule, cast("float", arguments["strength"])))
-        end = min(cast("int", arguments["end_step"]), passes(schedule))
+        last = cast("int | None", arguments["end_step"])
+        end = passes(schedule) if last is None else min(last, passes(schedule))
         return max(0, end - begin) * len(cast("Noise", arguments["noise"]).seeds)
 
     def start(self, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from studio.errors import NodeError
@@ -30,9 +29,7 @@ def text_encoder(
     """
     from studio.diffusion.text import encode
 
-    empty = encode(ctx.pool, text_encoder, "", clip_skip=clip_skip)
-    embedding = encode(ctx.pool, text_encoder, prompt, clip_skip=clip_skip) if prompt else empty
-    return replace(embedding, empty=empty)
+    return encode(ctx.pool, text_encoder, prompt, clip_skip=clip_skip)
 
 
 @node("prompt_schedule", version=1, category="text", kind=NodeKind.DESCRIBE)

@@ -63,7 +63,7 @@ def start(spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
         "latents": latents,
         "solver": None,
         "denoised": None,
-        "family": params["family"],
+        "family": params["latents"],
     }
     if drawn.generator is not None:
         state["generator"] = drawn.generator.get_state()
@@ -108,7 +108,7 @@ def step(state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) ->
         "latents": latents,
         "solver": solver.snapshot(),
         "denoised": denoised,
-        "family": spec.unhashed["family"],
+        "family": spec.unhashed["latents"],
     }
     if "generator" in state.data:
         after["generator"] = generator.get_state()

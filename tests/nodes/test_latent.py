@@ -36,7 +36,7 @@ def test_empty_latents_have_the_models_shape() -> None:
 
 
 def test_a_size_between_two_latents_is_refused() -> None:
-    model = Model(MODEL.ref, "deep", 4, 4, 32, 128, {})
+    model = Model(MODEL.ref, "deep", "deep", 4, 4, 32, 128, {})
     with pytest.raises(NodeError, match="multiples of 32"):
         empty_latents(model, 136, 128)
 

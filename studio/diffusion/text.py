@@ -1,0 +1,249 @@
+"""Prompts into embeddings: emphasis, windows of tokens, and the layers that each family reads."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from studio.errors import NodeError
+from studio.values import Embedding, TextEncoder
+
+if TYPE_CHECKING:
+    from studio.models.loading import Text
+    from studio.models.pool import Pool
+
+
+# --- emphasis
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a prompt, and how much it counts."""
+
+    text: str
+    weight: float = 1.0
+
+
+_STRONGER = 1.1
+_TOKEN = re.compile(r"\\[()\[\]\\]|[()\[\]]|[^\\()\[\]]+|\\")
+_NUMBER = re.compile(r"^(.*):\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*$", re.DOTALL)
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def emphasised(prompt: str) -> tuple[Part, ...]:
+    r"""Split a prompt at its brackets, as artists write them.
+
+    ``(word)`` counts 1.1 times, ``((word))`` 1.21 times, ``[word]`` 1/1.1 times, ``(word:1.5)`` 1.5 times; brackets
+    nest and multiply. ``\(``, ``\)``, ``\[``, ``\]`` and ``\\`` are the characters themselves, and so is a bracket
+    without its partner. A prompt without brackets and backslashes comes back as it is.
+    """
+    if not re.search(r"[\\()\[\]]", prompt):
+        return (Part(prompt),)
+    tokens = _TOKEN.findall(prompt)
+    partners = _partners(tokens)
+    return _merged(_weighed(tokens, partners, 0, len(tokens), 1.0))
+
+
+def _partners(tokens: Sequence[str]) -> dict[int, int]:
+    """Index of the closing bracket by that of the opening one."""
+    partners: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(tokens):
+        if token in _CLOSING:
+            opened.append(index)
+        elif token in _CLOSING.values():
+            # an opening bracket of the other kind in between has no partner
+            match = next((at for at in reversed(opened) if _CLOSING[tokens[at]] == token), None)
+            if match is not None:
+                del opened[opened.index(match) :]
+                partners[match] = index
+    return partners
+
+
+def _weighed(
+    tokens: Sequence[str], partners: dict[int, int], start: int, end: int, weight: float
+) -> list[Part]:
+    # a loop with a stack of its own: a prompt of thousands of brackets is no reason to overflow
+    parts: list[Part] = []
+    weights = [weight]
+    closings: list[int] = []
+    numbered: dict[int, str] = {}
+    for index in range(start, end):
+        token = tokens[index]
+        if index in partners:
+            factor = _STRONGER if token == "(" else 1 / _STRONGER
+            closing = partners[index]
+            number = _NUMBER.match(tokens[closing - 1]) if token == "(" else None
+            if number and closing - 1 > index:
+                factor = float(number.group(2))
+                numbered[closing - 1] = number.group(1)
+            weights.append(weights[-1] * factor)
+            closings.append(closing)
+        elif closings and index == closings[-1]:
+            closings.pop()
+            weights.pop()
+        else:
+            text = numbered.get(index, token)
+            is_escape = len(text) == 2 and text[0] == "\\"
+            parts.append(Part(text[1] if is_escape else text, weights[-1]))
+    return parts
+
+
+def _merged(parts: Sequence[Part]) -> tuple[Part, ...]:
+    merged: list[Part] = []
+    for part in parts:
+        if merged and merged[-1].weight == part.weight:
+            merged[-1] = Part(merged[-1].text + part.text, part.weight)
+        elif part.text:
+            merged.append(part)
+    return tuple(merged) or (Part(""),)
+
+
+# --- windows of tokens
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a text encoder reads at once: token ids and their weights, begin, end and padding included."""
+
+    tokens: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing in it is emphasised."""
+        return all(weight == 1.0 for weight in self.weights)
+
+
+def windows(text: Text, parts: Sequence[Part]) -> list[Window]:
+    """Tokenize a prompt and cut it into windows of the encoder's length, each with its own begin and end.
+
+    A prompt that fits makes the one window that diffusers makes of it; a longer one is not cut off but continued in
+    the next window.
+    """
+    tokenizer = text.tokenizer
+    tokens: list[int] = []
+    weights: list[float] = []
+    for part in parts:
+        ids = tokenizer.encode(part.text, add_special_tokens=False)
+        tokens += ids
+        weights += [part.weight] * len(ids)
+    room = text.length - 2
+    cut = []
+    for start in range(0, max(len(tokens), 1), room):
+        chunk = tokens[start : start + room]
+        padding = room - len(chunk)
+        cut.append(
+            Window(
+                (
+                    tokenizer.bos_token_id,
+                    *chunk,
+                    tokenizer.eos_token_id,
+                    *[tokenizer.pad_token_id] * padding,
+                ),
+                (1.0, *weights[start : start + room], 1.0, *[1.0] * padding),
+            )
+        )
+    return cut
+
+
+# --- encoding
+
+
+def encode(pool: Pool, encoder: TextEncoder, prompt: str, *, clip_skip: int = 0) -> Embedding:
+    """Encode a prompt: hidden float32 [1, T, D] and, for the XL family, pooled float32 [1, P], on the CPU.
+
+    ``clip_skip`` leaves out that many of the encoder's last layers. Stable Diffusion 1 and 2 read the last layer left,
+    normalised; the XL family the one before it, of both encoders side by side, and the pooled projection of the
+    second (of the first window). Without emphasis, and if the prompt fits into one window, bit for bit what
+    diffusers' ``encode_prompt`` gives.
+
+    Emphasis multiplies the hidden states of its tokens, then brings the window's mean back to what it was. ``empty``
+    of the result is the empty prompt read the same way: zeros for models that were trained so.
+
+    Raises NodeError if ``clip_skip`` leaves no layer, ModelError as the pool does.
+    """
+    texts = [pool.text(ref) for ref in encoder.refs]
+    embedding = _encode(pool, encoder, texts, emphasised(prompt), clip_skip)
+    if any(text.has_zero_empty for text in texts):
+        pooled = embedding.pooled
+        nothing = Embedding(
+            torch.zeros_like(embedding.hidden[:, : texts[0].length]),
+            None if pooled is None else torch.zeros_like(pooled),
+        )
+    else:
+        nothing = _encode(pool, encoder, texts, (Part(""),), clip_skip)
+    return replace(embedding, empty=nothing)
+
+
+def _encode(
+    pool: Pool, encoder: TextEncoder, texts: Sequence[Text], parts: Sequence[Part], clip_skip: int
+) -> Embedding:
+    cuts = [windows(text, parts) for text in texts]
+    most = max(map(len, cuts))
+    is_penultimate = any(text.has_projection for text in texts)
+    hidden: list[Tensor] = []
+    pooled: Tensor | None = None
+    for ref, text, cut in zip(encoder.refs, texts, cuts, strict=True):
+        # tokenizers of one model may differ by a token; their windows must not
+        cut = cut + windows(text, (Part(""),)) * (most - len(cut))
+        read = []
+        with pool.use(ref):
+            for window in cut:
+                states, projected = _read(text, window, clip_skip, is_penultimate, pool.device)
+                read.append(weighted_states(states, window))
+                if pooled is None:
+                    pooled = projected
+        hidden.append(torch.cat(read, dim=1))
+    tokens = tuple(token for cut in cuts for window in cut for token in window.tokens)
+    return Embedding(torch.cat(hidden, dim=-1), pooled, tokens)
+
+
+def _read(
+    text: Text, window: Window, clip_skip: int, is_penultimate: bool, device: str
+) -> tuple[Tensor, Tensor | None]:
+    """One window: hidden states float32 [1, T, D], and the projection float32 [1, P] where the encoder has one."""
+    encoder = cast("Any", text.encoder)  # transformers declares no types that hold for both classes
+    layers: int = encoder.config.num_hidden_layers
+    deepest = layers - (1 if is_penultimate else 0)
+    if clip_skip >= deepest:
+        raise NodeError(
+            f"clip_skip {clip_skip} leaves no layer of this text encoder",
+            where=".clip_skip",
+            remedy=f"use 0 … {deepest - 1}",
+        )
+    ids = torch.tensor([window.tokens], device=device)
+    mask = None
+    if getattr(encoder.config, "use_attention_mask", False):
+        real = [token != text.tokenizer.pad_token_id for token in window.tokens]
+        mask = torch.tensor([real], device=device, dtype=torch.long)
+    with torch.inference_mode():
+        output = encoder(ids, attention_mask=mask, output_hidden_states=True)
+        if is_penultimate:
+            states = output.hidden_states[-(clip_skip + 2)]
+        elif clip_skip == 0:
+            states = output.last_hidden_state
+        else:
+            inner = getattr(encoder, "text_model", encoder)
+            states = inner.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
+        projected = output.text_embeds if text.has_projection else None
+    # a clone made outside inference_mode may enter autograd; the states get theirs when the windows are joined
+    return states.float().cpu(), None if projected is None else projected.float().cpu().clone()
+
+
+def weighted_states(states: Tensor, window: Window) -> Tensor:
+    """Scale the hidden states, float32 [1, T, D], of a window by its weights, and restore their mean."""
+    if window.is_plain:
+        return states
+    weights = torch.tensor(window.weights, dtype=states.dtype)
+    weighted = states * weights[None, :, None]
+    ratio = (states.mean() / weighted.mean()).item()
+    # where the mean is about zero the ratio is noise: it is never more than the strongest emphasis explains
+    bound = max(*window.weights, 1 / max(min(window.weights), 0.1))
+    return weighted * min(max(ratio, 1 / bound), bound) if math.isfinite(ratio) else weighted
