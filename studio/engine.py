@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import statistics
 import sys
 import threading
@@ -117,6 +116,8 @@ class _Run:
     reports: dict[str, NodeReport] = field(default_factory=dict)
     files: list[WrittenFile] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
+    setup_seconds: float = 0.0
+    """Spent on loading models."""
     failed: set[NodeId] = field(default_factory=set)
     lost: set[Key] = field(default_factory=set)
     """Results that will not come: of failed nodes and of those that depend on them."""
@@ -146,17 +147,20 @@ class Engine:
         self._store = store
         self._context = dataclasses.replace(context, may_compute=True)
         self._make_pool = make_pool
+        self._pool: Pool | None = None
         self._deliver = deliver
         self._workflow = workflow
         self._has_previews = has_previews
 
-    @functools.cached_property
+    @property
     def pool(self) -> Pool:
         """The models; made, and torch set up for the numerics class, when first asked for."""
-        from studio.diffusion.runtime import configure
+        if self._pool is None:
+            from studio.diffusion.runtime import configure
 
-        configure(self._context.numerics)
-        return self._make_pool()
+            configure(self._context.numerics)
+            self._pool = self._make_pool()
+        return self._pool
 
     def run(self, graph: Graph, targets: Sequence[str], emit: Emit, cancel: Cancel) -> Done:
         """Evaluate ``targets`` of a flat, active, sound graph; the events end with the returned Done.
@@ -182,7 +186,7 @@ class Engine:
         self._store.flush()
         finished = [item for item in keyed if item.id in run.reports and item.id not in run.failed]
         remember(self._context.facts, self._workflow, finished, self._context.numerics)
-        learn(run.costs, self._context, self._workflow)
+        learn(run.costs, run.setup_seconds, self._context, self._workflow)
         if run.failed and status == "ok":
             status = "failed"
         for item in keyed:
@@ -265,6 +269,7 @@ class Engine:
         )
         from_step = 0
         peak = _Peak()
+        loading = self._loading_seconds()
         began = time.perf_counter()
         with _attributed(item):
             if item.type.kind is NodeKind.LOOP:
@@ -272,8 +277,9 @@ class Engine:
             else:
                 ports = {name: self._resolved(run, value) for name, value in item.ports.items()}
                 result = call(item.type, {**ports, **item.params}, context)
-                step_seconds = [time.perf_counter() - began]
+                step_seconds = [time.perf_counter() - began - self._loading_seconds() + loading]
             values = outputs(item.type, result)
+        run.setup_seconds += self._loading_seconds() - loading
         self._store.put(item.key, values)
         self._release(run, item)
         if run.readers.get(item.key):
@@ -281,6 +287,9 @@ class Engine:
         if step_seconds:
             run.costs.append(Cost(item, statistics.median(step_seconds), peak.sample()))
         return from_step
+
+    def _loading_seconds(self) -> float:
+        return self._pool.loading_seconds if self._pool else 0.0
 
     # --- results
 

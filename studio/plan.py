@@ -8,6 +8,7 @@ engine runs what these two say; ``plan`` adds the reasons and the costs for peop
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,7 +154,7 @@ def _key_node(
         "params": hashed,
         "numerics": class_digest,
         "inputs": {
-            name: [str(node.inputs[name]), digest(argument)]
+            name: [str(node.inputs[name]), _identity(argument)]
             for name, argument in ports.items()
             if argument is not None
         },
@@ -166,6 +167,11 @@ def _key_node(
         return replace(keyed, key=key)
     described = outputs(node_type, call(node_type, {**ports, **params}, context))
     return replace(keyed, key=key, described=described)
+
+
+def _identity(argument: Argument) -> str:
+    """What an argument is, for telling whether it has changed."""
+    return f"{argument.key}.{argument.output}" if isinstance(argument, Ref) else digest(argument)
 
 
 def call(node_type: NodeType, arguments: Mapping[str, object], context: object) -> object:
@@ -352,11 +358,13 @@ class Plan:
     """What would run, node by node in topological order."""
 
     nodes: tuple[Planned, ...]
+    setup_seconds: float = 0.0
+    """Predicted time for loading models, if any node runs."""
 
     @property
     def seconds(self) -> float:
         """Predicted duration of all that would run, as far as it is known."""
-        return sum(node.seconds or 0.0 for node in self.nodes)
+        return self.setup_seconds + sum(node.seconds or 0.0 for node in self.nodes)
 
     @property
     def bytes(self) -> int | None:
@@ -389,12 +397,13 @@ def plan(
     ahead = outlook(keyed, targets, index)
     past = remembered(context.facts, workflow)
     causes = _causes(keyed, past, context.numerics)
-    return Plan(
-        tuple(
-            _planned(item, ahead[item.id], past, causes[item.id], context, workflow)
-            for item in keyed
-        )
+    costs = _learned(keyed, context, workflow)
+    nodes = tuple(
+        _planned(item, ahead[item.id], past, causes[item.id], costs.get(item.id)) for item in keyed
     )
+    runs = any(ahead[item.id].status in ("runs", "resumes") for item in keyed)
+    setup = context.facts.get("timing", f"{workflow} setup {digest(context.numerics)}")
+    return Plan(nodes, _cost(setup)[0] if runs else 0.0)
 
 
 def _planned(
@@ -402,13 +411,13 @@ def _planned(
     ahead: Outlook,
     past: Mapping[str, Json],
     causes: Sequence[str],
-    context: PlanningContext,
-    workflow: str,
+    cost: tuple[float, float] | None,
 ) -> Planned:
     status = ahead.status
     if item.described is not None and (causes or item.id not in past):
         status = "runs"
-    cost = _learned(item, context, workflow) if status in ("runs", "resumes") else None
+    if status not in ("runs", "resumes"):
+        cost = None
     left = item.passes - ahead.from_step if item.passes else 1
     return Planned(
         item.id,
@@ -487,7 +496,7 @@ def _inputs(document: Mapping[str, Json]) -> dict[str, tuple[str, str]]:
 
 
 def _shown(value: Json) -> str:
-    text = f'"{value}"' if isinstance(value, str) else f"{value}"
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -510,9 +519,11 @@ def remember(facts: Facts, workflow: str, finished: Iterable[Keyed], numerics: N
     )
 
 
-def _cost_names(item: Keyed, context: PlanningContext, workflow: str) -> list[str]:
-    """Under which names the cost of a node (of a step, for loops) is learned, the most telling first."""
-    where = digest(context.numerics)
+def _cost_names(item: Keyed, where: Key, workflow: str) -> list[str]:
+    """Under which names the cost of a node (of a step, for loops) is learned, the most telling first.
+
+    ``where`` is the digest of the numerics class.
+    """
     if item.type.kind is NodeKind.LOOP:
         labels = sorted({chain.cost for chain in item.chains})
         return [f"{item.type.id} {label} {where}" for label in labels] or [
@@ -521,16 +532,31 @@ def _cost_names(item: Keyed, context: PlanningContext, workflow: str) -> list[st
     return [f"{workflow} {item.id} {item.type.id} {where}", f"{item.type.id} {where}"]
 
 
-def _learned(item: Keyed, context: PlanningContext, workflow: str) -> tuple[float, float] | None:
-    if item.described is not None:
-        return (0.0, 0.0)
-    for name in _cost_names(item, context, workflow):
-        cost = context.facts.get("timing", name)
-        if isinstance(cost, list) and len(cost) == 2:
-            seconds, peak = cost
-            if isinstance(seconds, int | float) and isinstance(peak, int | float):
-                return float(seconds), float(peak)
-    return None
+def _learned(
+    keyed: Sequence[Keyed], context: PlanningContext, workflow: str
+) -> dict[NodeId, tuple[float, float]]:
+    """(seconds, peak bytes) of the nodes, or of a step of theirs, whose cost is known."""
+    where = digest(context.numerics)
+    names = {
+        item.id: _cost_names(item, where, workflow) for item in keyed if item.described is None
+    }
+    wanted = {name for several in names.values() for name in several}
+    known = context.facts.get_many("timing", wanted)
+    costs = {item.id: (0.0, 0.0) for item in keyed if item.described is not None}
+    for node, several in names.items():
+        cost = next((known[name] for name in several if name in known), None)
+        if cost is not None:
+            costs[node] = _cost(cost)
+    return costs
+
+
+def _cost(fact: Json) -> tuple[float, float]:
+    """(seconds, peak bytes) as ``learn`` keeps them; zeros for anything else."""
+    if isinstance(fact, list) and len(fact) == 2:
+        seconds, peak = fact
+        if isinstance(seconds, int | float) and isinstance(peak, int | float):
+            return float(seconds), float(peak)
+    return 0.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -542,16 +568,19 @@ class Cost:
     peak_bytes: int
 
 
-def learn(costs: Iterable[Cost], context: PlanningContext, workflow: str) -> None:
-    """Keep what nodes cost; the last run on this device predicts the next."""
-    context.facts.set_many(
-        "timing",
-        {
-            name: [cost.seconds, cost.peak_bytes]
-            for cost in costs
-            for name in _cost_names(cost.item, context, workflow)
-        },
-    )
+def learn(
+    costs: Iterable[Cost], setup_seconds: float, context: PlanningContext, workflow: str
+) -> None:
+    """Keep what nodes cost, and what loading the models did; the last run on this device predicts the next."""
+    where = digest(context.numerics)
+    learned: dict[str, Json] = {
+        name: [cost.seconds, cost.peak_bytes]
+        for cost in costs
+        for name in _cost_names(cost.item, where, workflow)
+    }
+    if setup_seconds:
+        learned[f"{workflow} setup {where}"] = [setup_seconds, 0]
+    context.facts.set_many("timing", learned)
 
 
 def check_targets(graph: Graph, targets: Iterable[str]) -> None:

@@ -107,6 +107,8 @@ class Model(Value):
 
     ref: ModelRef
     family: str
+    latents: str
+    """Whose latents it works on, as in ``Latents.family``."""
     in_channels: int
     latent_channels: int
     downscale: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -153,14 +153,9 @@ def failing(how: str) -> Graph:
     """``walking`` with a second output that fails."""
     graph = walking().add(Node(NodeId("broken"), "fail", params={"how": how}))
     graph = graph.add(Node(NodeId("after"), "show"))
-    return graph.connect("a", "number", "broken", "a").connect("broken", "number", "after", "number")
-
-
-def _failing_types(bench: Bench) -> None:
-    from studio.graph import Link
-
-    assert bench.toys.types()["fail"].output("number")
-    assert Link.parse("a.number")
+    return graph.connect("a", "number", "broken", "a").connect(
+        "broken", "number", "after", "number"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +170,12 @@ def test_a_failure_names_its_node_and_ends_only_its_branch(
 ) -> None:
     done = bench.run(failing(how), targets=("show", "after"))
     (failed,) = (event for event in bench.events if isinstance(event, Failed))
-    assert (failed.node, failed.where, failed.what, failed.remedy) == ("broken", "broken", what, remedy)
+    assert (failed.node, failed.where, failed.what, failed.remedy) == (
+        "broken",
+        "broken",
+        what,
+        remedy,
+    )
     assert done.status == "failed"
     assert {name: done.nodes[name].status for name in ("broken", "after", "show")} == {
         "broken": "failed",
@@ -253,8 +253,9 @@ def test_a_step_is_given_nothing_that_it_did_not_declare(bench: Bench) -> None:
         given.append((set(inputs), set(spec.uses)))  # type: ignore[attr-defined]  # a Spec
         return step(state, spec, inputs, ctx)
 
-    types = bench.toys.types()
     walk.step = spy  # type: ignore[attr-defined]  # a loop
-    bench.toys.types = lambda: {**types, "walk": types["walk"].__class__(**{**vars(types["walk"]), "implementation": walk})}  # type: ignore[method-assign]
+    types = bench.toys.types()
+    spied = {**types, "walk": replace(types["walk"], implementation=walk)}
+    bench.toys.types = lambda: spied  # type: ignore[method-assign]  # the spy stands in
     bench.run(walking())
     assert given == [(set(), set())] * 5 + [({"extra"}, {"extra"})] * 5

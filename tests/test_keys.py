@@ -13,7 +13,12 @@ from studio.keys import digest
 from studio.values import ModelRef
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -60,7 +65,11 @@ def _sorted(value: object) -> object:
 
 def test_a_key_is_the_same_in_every_process_and_version() -> None:
     # recorded once: a change of this value is a change of the format of every store
-    document = {"type": "denoise", "params": {"guidance": 5.0, "steps": 20, "text": "ä"}, "none": None}
+    document = {
+        "type": "denoise",
+        "params": {"guidance": 5.0, "steps": 20, "text": "ä"},
+        "none": None,
+    }
     assert digest(document) == "1a06da96fab66952bfebbbe28a2aa84ec6e294c7"
 
 

@@ -56,7 +56,9 @@ def walking(**params: float) -> Graph:
         "show": "show",
     }.items():
         graph = graph.add(Node(NodeId(name), type_id))
-    graph = graph.set("a", value=2.0).set("b", value=3.0).set("extra", value=params.get("extra", 0.5))
+    graph = (
+        graph.set("a", value=2.0).set("b", value=3.0).set("extra", value=params.get("extra", 0.5))
+    )
     graph = graph.connect("a", "number", "start", "a").connect("b", "number", "start", "b")
     graph = graph.connect("start", "number", "walk", "start")
     graph = graph.connect("recipe", "recipe", "walk", "recipe")
@@ -65,9 +67,16 @@ def walking(**params: float) -> Graph:
     return graph.set("recipe", late=params.get("late", 1.0), steps=int(params.get("steps", 10)))
 
 
-def keyed(graph: Graph, types: dict[str, NodeType], targets: tuple[str, ...] = ("show",)) -> dict[str, Keyed]:
+def keyed(
+    graph: Graph, types: dict[str, NodeType], targets: tuple[str, ...] = ("show",)
+) -> dict[str, Keyed]:
     """The nodes by id."""
-    return {item.id: item for item in key_graph(graph, types, targets, context())}
+    return {str(item.id): item for item in key_graph(graph, types, targets, context())}
+
+
+def ahead_of(items: dict[str, Keyed], stored: Stored) -> dict[str, Outlook]:
+    """The outlook by id."""
+    return dict(outlook(list(items.values()), ["show"], stored).items())
 
 
 def everything(items: dict[str, Keyed]) -> Stored:
@@ -110,7 +119,9 @@ def test_a_renamed_node_keeps_its_key(types: dict[str, NodeType]) -> None:
     assert after["show"].key == keyed(walking(), types)["show"].key
 
 
-def test_each_parameter_version_and_link_changes_the_keys_below_it(types: dict[str, NodeType]) -> None:
+def test_each_parameter_version_and_link_changes_the_keys_below_it(
+    types: dict[str, NodeType],
+) -> None:
     base = keyed(walking(), types)
     newer = {**types, "number": replace(types["number"], version=2)}
     edited = [
@@ -127,7 +138,9 @@ def test_another_numerics_class_has_other_keys(types: dict[str, NodeType]) -> No
     other = replace(NUMERICS, threads=NUMERICS.threads + 1)
     before = key_graph(walking(), types, ["show"], context())
     after = key_graph(walking(), types, ["show"], context(numerics=other))
-    assert not {item.key for item in before} & {item.key for item in after if item.described is None}
+    assert not {item.key for item in before} & {
+        item.key for item in after if item.described is None
+    }
 
 
 def test_a_late_edit_keeps_the_keys_of_the_steps_before_it(types: dict[str, NodeType]) -> None:
@@ -149,14 +162,14 @@ def test_an_input_that_never_acts_is_in_no_key(types: dict[str, NodeType]) -> No
 
 def test_everything_stored_runs_nothing(types: dict[str, NodeType]) -> None:
     items = keyed(walking(), types)
-    ahead = outlook(list(items.values()), ["show"], everything(items))
+    ahead = ahead_of(items, everything(items))
     assert {item.status for item in ahead.values()} == {"cached"}
 
 
 def test_only_what_the_missing_result_needs_is_walked(types: dict[str, NodeType]) -> None:
     items = keyed(walking(), types)
     stored = Stored({items["walk"].key})
-    ahead = outlook(list(items.values()), ["show"], stored)
+    ahead = ahead_of(items, stored)
     assert ahead["show"].status == "runs"
     assert ahead["walk"].status == "cached"
     assert {ahead[name].status for name in ("a", "b", "start", "extra")} == {"skipped"}
@@ -167,15 +180,17 @@ def test_a_loop_resumes_at_the_last_stored_state_and_needs_only_what_acts_after(
 ) -> None:
     stored = everything(keyed(walking(), types))
     edited = keyed(walking(extra=0.75), types)
-    ahead = outlook(list(edited.values()), ["show"], stored)
+    ahead = ahead_of(edited, stored)
     assert (ahead["walk"].status, ahead["walk"].from_step) == ("resumes", 5)
     assert ahead["extra"].status == "runs"
     assert ahead["start"] == Outlook("cached")
 
 
-def test_a_fact_that_is_not_known_leaves_the_steps_to_a_prediction(types: dict[str, NodeType]) -> None:
+def test_a_fact_that_is_not_known_leaves_the_steps_to_a_prediction(
+    types: dict[str, NodeType],
+) -> None:
     ignorant = replace(context(), may_compute=False)
-    items = {item.id: item for item in key_graph(walking(steps=7), types, ["show"], ignorant)}
+    items = {str(item.id): item for item in key_graph(walking(steps=7), types, ["show"], ignorant)}
     assert not items["walk"].is_known
     assert items["walk"].passes == 7
 
@@ -184,14 +199,18 @@ def test_the_plan_gives_the_root_cause_with_old_and_new_value(types: dict[str, N
     facts = Facts(None)
     before = key_graph(walking(), types, ["show"], context(facts))
     remember(facts, "w", before, NUMERICS)
-    stored = everything({item.id: item for item in before})
+    stored = everything({str(item.id): item for item in before})
     planned = plan(walking(late=2.0), types, ["show"], context(facts), stored, "w")
-    reasons = {node.node: node.reason for node in planned.nodes}
+    reasons = {str(node.node): node.reason for node in planned.nodes}
     assert reasons["walk"] == "recipe.late: 1.0 -> 2.0"
     assert reasons["show"] == "recipe.late: 1.0 -> 2.0"
     assert reasons["start"] == "stored"
-    by_id = {node.node: node for node in planned.nodes}
-    assert (by_id["walk"].status, by_id["walk"].from_step, by_id["walk"].steps) == ("resumes", 5, 10)
+    by_id = {str(node.node): node for node in planned.nodes}
+    assert (by_id["walk"].status, by_id["walk"].from_step, by_id["walk"].steps) == (
+        "resumes",
+        5,
+        10,
+    )
     assert planned.model_calls == 5
 
 
@@ -200,7 +219,7 @@ def test_the_plan_tells_new_evicted_and_other_numerics_apart(types: dict[str, No
 
     def reason(numerics: Numerics) -> str:
         planned = plan(walking(), types, ["show"], context(facts, numerics), Stored(), "w")
-        return {node.node: node.reason for node in planned.nodes}["walk"]
+        return {str(node.node): node.reason for node in planned.nodes}["walk"]
 
     assert reason(NUMERICS) == "new"
     remember(facts, "w", key_graph(walking(), types, ["show"], context(facts)), NUMERICS)
@@ -214,7 +233,9 @@ def test_a_relinked_input_is_named(types: dict[str, NodeType]) -> None:
     remember(facts, "w", key_graph(walking(), types, ["show"], context(facts)), NUMERICS)
     graph = walking().connect("extra", "number", "start", "b")
     planned = plan(graph, types, ["show"], context(facts), Stored(), "w")
-    assert {n.node: n.reason for n in planned.nodes}["start"] == "start.b: b.number -> extra.number"
+    assert {str(n.node): n.reason for n in planned.nodes}[
+        "start"
+    ] == "start.b: b.number -> extra.number"
 
 
 def test_a_describing_node_that_fails_names_itself(types: dict[str, NodeType]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 from studio.errors import NodeError
 from studio.graph import NodeKind, NodeType, Ref, Value
@@ -100,11 +100,12 @@ def _walk(toys: Toys) -> object:
             for item in range(batch):
                 steps = []
                 for index in range(min(recipe.steps, int(str(limit)))):
-                    uses = {"extra": extra} if isinstance(extra, Ref) and index >= window else {}
+                    given = cast("Ref | None", extra)  # a result that is not there yet
+                    uses = {"extra": given} if given and index >= window else {}
                     late = recipe.late if index >= window else 0.0
                     steps.append(Spec({"late": late}, uses, {"index": index}))
-                assert isinstance(start, Ref)
-                chains.append(Chain(Spec({"item": item}, {"start": start}), tuple(steps)))
+                begin = Spec({"item": item}, {"start": cast("Ref", start)})
+                chains.append(Chain(begin, tuple(steps)))
             return chains
 
         def passes(self, arguments: Mapping[str, object]) -> int:

@@ -1,0 +1,127 @@
+"""Writes pictures: named by content, each with the workflow, the manifest and the line that other tools read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.errors import OutputError
+from studio.keys import digest
+from studio.manifest import manifest
+from studio.numerics import Machine
+from studio.pictures import MANIFEST, PARAMETERS, WORKFLOW, parameters_line, with_text
+from studio.plan import Keyed, references
+from studio.store import Store
+from studio.values import Noise, Picture, Schedule
+from studio.workflow import Workflow, dumps
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Delivers a run's pictures into a folder."""
+
+    folder: Path
+    workflow: Workflow
+    store: Store
+    machine: Machine
+
+    def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
+        """Write an output node's pictures; return the paths.
+
+        The name holds a digest of how the picture came about, so the same result is the same file and no other file is
+        overwritten. Raises OutputError if the folder is not a folder, and OSError for what the system refuses.
+        """
+        if not picture.is_saved:
+            return []
+        paths = []
+        for number, data in enumerate(picture.files):
+            address = digest([item.key, number])[:10]
+            path = self.folder / f"{picture.name}-{address}{picture.suffix}"
+            if picture.suffix == ".png":
+                data = with_text(data, self._text(item, picture, plan, number))
+            self._write(path, data)
+            paths.append(str(path))
+        return paths
+
+    def _text(
+        self, item: Keyed, picture: Picture, plan: Sequence[Keyed], number: int
+    ) -> dict[str, str]:
+        made = manifest(item, plan, self.store, self.machine.numerics, self.machine.device)
+        made["index"] = number
+        made["pixels_sha256"] = picture.pixels_sha256[number]
+        return {
+            WORKFLOW: dumps(self.workflow),
+            MANIFEST: json.dumps(made, ensure_ascii=False, sort_keys=True),
+            PARAMETERS: _parameters(item, plan, number),
+        }
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise OutputError(
+                f"{self.folder} is not a folder", remedy="name a folder with --output"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=self.folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _parameters(item: Keyed, plan: Sequence[Keyed], number: int) -> str:
+    """The line that galleries of other tools read, from the denoising that is nearest to the output."""
+    by_id = {one.id: one for one in plan}
+    pending, seen = [item.id], {item.id}
+    while pending:
+        found = by_id[pending.pop(0)]
+        if found.type.id == "denoise":
+            return _denoising(found, plan, number)
+        for link in found.node.inputs.values():
+            if link.node not in seen:
+                seen.add(link.node)
+                pending.append(link.node)
+    return parameters_line(prompt="")
+
+
+def _denoising(found: Keyed, plan: Sequence[Keyed], number: int) -> str:
+    noise, schedule = found.ports.get("noise"), found.ports.get("schedule")
+    model = found.ports.get("model")
+    guidance = found.params.get("guidance")
+    seeds = noise.seeds if isinstance(noise, Noise) else ()
+    return parameters_line(
+        prompt=_prompt(found, "positive", plan),
+        negative=_prompt(found, "negative", plan),
+        steps=schedule.steps if isinstance(schedule, Schedule) else None,
+        sampler=schedule.solver.removesuffix("Scheduler")
+        if isinstance(schedule, Schedule)
+        else None,
+        guidance=guidance if isinstance(guidance, float) else None,
+        seed=seeds[number % len(seeds)] if seeds else None,
+        width=noise.width if isinstance(noise, Noise) else None,
+        height=noise.height if isinstance(noise, Noise) else None,
+        model=getattr(getattr(model, "ref", None), "name", None),
+    )
+
+
+def _prompt(found: Keyed, port: str, plan: Sequence[Keyed]) -> str:
+    keys = {ref.key for ref in references(found.ports.get(port))}
+    texts = [
+        str(one.params["prompt"]) for one in plan if one.key in keys and "prompt" in one.params
+    ]
+    return " | ".join(texts)
