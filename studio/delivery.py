@@ -16,6 +16,7 @@ from studio.manifest import manifest
 from studio.numerics import Machine
 from studio.pictures import MANIFEST, PARAMETERS, WORKFLOW, parameters_line, with_text
 from studio.plan import Keyed, references
+from studio.registry import File
 from studio.store import Store
 from studio.values import Noise, Picture, Schedule
 from studio.workflow import Workflow, dumps
@@ -29,6 +30,8 @@ class Delivery:
     workflow: Workflow
     store: Store
     machine: Machine
+    base: Path
+    """The folder that the workflow's relative files are relative to."""
 
     def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
         """Write an output node's pictures; return the paths.
@@ -54,6 +57,8 @@ class Delivery:
         made = manifest(item, plan, self.store, self.machine.numerics, self.machine.device)
         made["index"] = number
         made["pixels_sha256"] = picture.pixels_sha256[number]
+        if _reads_files(plan):
+            made["base"] = Path(os.path.relpath(self.base, self.folder)).as_posix()
         return {
             WORKFLOW: dumps(self.workflow),
             MANIFEST: json.dumps(made, ensure_ascii=False, sort_keys=True),
@@ -76,6 +81,14 @@ class Delivery:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def _reads_files(plan: Sequence[Keyed]) -> bool:
+    return any(
+        isinstance(param.hint, File) and bool(item.params[param.name])
+        for item in plan
+        for param in item.type.params
+    )
 
 
 def _umask() -> int:

@@ -33,10 +33,12 @@ class StudioError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; {self.remedy}" if self.remedy else text
 
-    def located(self, where: str) -> StudioError:
-        """Return this error with its node, ``where``, filled in if it has none yet."""
+    def located(self, node: str) -> StudioError:
+        """Return this error with ``where`` beginning with its node."""
         if not self.where or self.where.startswith("."):
-            self.where = where + self.where
+            self.where = node + self.where
+        elif self.where != node and not self.where.startswith((f"{node}.", f"{node}: ")):
+            self.where = f"{node}: {self.where}"
         return self
 
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from studio.errors import FileError
 
@@ -238,6 +238,8 @@ def pixels_sha256(png: bytes) -> str:
                 pixels = picture.convert("RGBA" if has_alpha else "RGB").tobytes()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise FileError(f"has more than {Image.MAX_IMAGE_PIXELS} pixels") from error
+    except UnidentifiedImageError as error:  # its message names the buffer
+        raise FileError("is no picture that can be decoded") from error
     except Exception as error:  # damaged pictures make Pillow raise a dozen kinds
         raise FileError(f"cannot be decoded ({error})") from error
     return hashlib.sha256(pixels).hexdigest()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from studio.errors import GraphError, NodeError, StudioError
+from studio.errors import FileError, GraphError, NodeError, StudioError
 from studio.facts import Facts, file_digest
 from studio.graph import Graph, Json, Key, Node, NodeId, NodeKind, NodeType, Ref, Types, Value
 from studio.keys import digest
@@ -214,14 +214,16 @@ def _params(
         if isinstance(param.hint, File) and value:
             path = (context.base / str(value)).absolute()
             given[param.name] = str(path)
+            where = f"{node.id}.{param.name}"
+            remedy = "name a file that exists, relative to the workflow's folder or absolute"
             try:
                 hashed[param.name] = ["sha256", file_digest(path, context.facts)]
-            except OSError as error:
-                raise NodeError(
-                    f"{path} cannot be read ({error.strerror})",
-                    where=f"{node.id}.{param.name}",
-                    remedy="name a file that exists, relative to the workflow's folder or absolute",
-                ) from error
+            except FileError as error:
+                raise NodeError(f"{path} {error.what}", where=where, remedy=remedy) from error
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                what = f"{path} cannot be read ({reason})"
+                raise NodeError(what, where=where, remedy=remedy) from error
     return given, hashed
 
 

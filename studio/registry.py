@@ -354,7 +354,12 @@ def node(
             kind=kind or (NodeKind.LOOP if is_loop else NodeKind.COMPUTE),
             inputs=inputs,
             params=params,
-            outputs=_outputs(type_id, finish),
+            # what a line says of an input is not meant for the output of that name
+            outputs=_outputs(
+                type_id,
+                finish,
+                {n: h for n, h in helps.items() if n not in {i.name for i in inputs}},
+            ),
             doc=doc,
             implementation=implementation() if is_loop else implementation,
             aliases=tuple(aliases),
@@ -434,7 +439,9 @@ def _unwrapped(annotation: object) -> tuple[object, Hint | None, bool]:
             return annotation, hint, is_optional
 
 
-def _outputs(type_id: str, function: Callable[..., object]) -> tuple[Port, ...]:
+def _outputs(
+    type_id: str, function: Callable[..., object], helps: Mapping[str, str]
+) -> tuple[Port, ...]:
     annotation = _hints(type_id, function).get("return")
     name = ""
     if get_origin(annotation) is Annotated:
@@ -444,10 +451,11 @@ def _outputs(type_id: str, function: Callable[..., object]) -> tuple[Port, ...]:
         raise PackError("has no return annotation", where=type_id)
     if issubclass(annotation, Value):
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", annotation.__name__).lower()
-        return (Port(name or snake, annotation),)
+        name = name or snake
+        return (Port(name, annotation, help=helps.get(name, "")),)
     if issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
         fields = typing.get_type_hints(annotation)
-        return tuple(Port(field_name, of) for field_name, of in fields.items())
+        return tuple(Port(port, of, help=helps.get(port, "")) for port, of in fields.items())
     raise PackError("returns neither a value nor a NamedTuple of values", where=type_id)
 
 

@@ -21,7 +21,7 @@ from studio.errors import NodeError
 from studio.graph import Json
 from studio.values import Latents, Mask, Model, ModelRef, Noise, Schedule
 
-MODEL = Model(ModelRef("m", "unet", "0" * 64), "starter", 4, 4, 8, 128, {})
+MODEL = Model(ModelRef("m", "unet", "0" * 64), "starter", "starter", 4, 4, 8, 128, {})
 
 
 def ramp(batch: int = 1, height: int = 4, width: int = 6) -> Latents:

@@ -46,7 +46,7 @@ UNCLIP: Mapping[str, Json] = {
 
 
 def _model(scheduler: Mapping[str, Json] = SD) -> Model:
-    return Model(ModelRef("m", "unet", "0" * 64), "sd1", 4, 4, 8, 512, scheduler)
+    return Model(ModelRef("m", "unet", "0" * 64), "sd1", "sd1", 4, 4, 8, 512, scheduler)
 
 
 def _home(solver: str) -> Mapping[str, Json]:

@@ -1,0 +1,95 @@
+"""The loop on a GPU: an edit resumes, a run repeats, and the stock pipeline gives the same within its precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from studio.diffusion.runtime import configure
+from studio.engine import Cancel, Engine
+from studio.graph import Graph
+from studio.models.library import Library
+from studio.models.pool import Pool
+from studio.numerics import Machine, choose
+from studio.plan import PlanningContext, key_graph
+from studio.store import Store
+from studio.values import Latents
+from tests import bench
+from tests.bench import text_to_image
+from tests.diffusion.test_denoise import NAMES, with_curve, with_solver
+from tests.diffusion.test_parity import COMMON, NEGATIVE, PROMPT, SEED, pipeline
+
+pytestmark = pytest.mark.gpu
+
+DTYPES = ("float32", "float16", "bfloat16")
+TOLERANCE = {"float32": 1e-3, "float16": 0.2, "bfloat16": 0.5}
+
+
+@pytest.fixture(params=DTYPES)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """The first GPU in each precision."""
+    chosen = choose("cuda", request.param)
+    configure(chosen.numerics)
+    yield chosen
+    torch.cuda.empty_cache()
+
+
+def run(graph: Graph, machine: Machine, store: Store) -> tuple[torch.Tensor, int]:
+    """The latents and the number of model calls of a run on the machine."""
+    library = Library((), bench.facts())
+    context = PlanningContext(library, bench.facts(), machine.numerics, Path(), may_compute=True)
+    dtype = machine.numerics.dtype
+
+    def make_pool() -> Pool:
+        return Pool(library, device=machine.device, dtype=dtype, budget_bytes=2**31)
+
+    engine = Engine(bench.types(), store, context, make_pool, deliver=lambda *_: [])
+    done = engine.run(graph, ["denoise"], lambda _: None, Cancel())
+    assert done.status == "ok"
+    (item,) = (one for one in key_graph(graph, bench.types(), ["denoise"], context) if one.chains)
+    entry = store.get(item.key)
+    assert entry is not None
+    latents = entry["latents"]
+    assert isinstance(latents, Latents)
+    return latents.samples, done.model_calls
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_late_edit_resumes_and_equals_a_full_run_on_the_gpu(name: str, machine: Machine) -> None:
+    graph = with_solver(name)
+    with Store(None) as store:
+        _, calls = run(graph, machine, store)
+        resumed, few = run(with_curve(graph, 9.0), machine, store)
+    with Store(None) as store:
+        full, _ = run(with_curve(graph, 9.0), machine, store)
+    assert 0 < few < calls
+    assert torch.equal(resumed, full)
+
+
+def test_two_runs_on_the_gpu_are_equal(machine: Machine) -> None:
+    found = []
+    for _ in range(2):
+        with Store(None) as store:
+            found.append(run(with_solver("dpmpp_2m"), machine, store)[0])
+    assert torch.equal(*found)
+
+
+def test_the_gpu_agrees_with_the_stock_pipeline(machine: Machine) -> None:
+    precision = getattr(torch, machine.numerics.dtype)
+    pipe: Any = pipeline("StableDiffusionPipeline", "ddim").to(machine.device, precision)
+    generator = torch.Generator().manual_seed(SEED)
+    reference = pipe(**COMMON, width=128, height=128, generator=generator)[0].float().cpu()
+    graph = text_to_image(
+        prompt={"prompt": PROMPT},
+        negative={"prompt": NEGATIVE},
+        noise={"seed": SEED, "scheme": "compatible", "width": 128, "height": 128},
+        scheduler={"steps": 6},
+    )
+    with Store(None) as store:
+        mine, _ = run(graph, machine, store)
+    # the pipeline keeps its latents in half precision, we keep ours in float32
+    assert (mine - reference).abs().max() < TOLERANCE[machine.numerics.dtype]
