@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ _BUSY_S = 5.0
 _RACY_NS = 2_000_000_000
 _CHUNK = 500
 """Keys per query; SQLite admits 999 variables in its older builds."""
+_PIECE_BYTES = 4 << 20
 
 _DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Primary result codes that say the file is not what we wrote (ERROR: a table or column is missing)."""
@@ -277,9 +279,10 @@ def _checksum(space: str, key: str, text: str) -> int:
     return zlib.crc32("\0".join((space, key, text)).encode("utf-8", "surrogatepass"))
 
 
-def file_digest(path: Path, facts: Facts) -> str:
+def file_digest(path: Path, facts: Facts, check: Callable[[], None] | None = None) -> str:
     """Return the sha256 of a file's content in hexadecimal, remembered by path, size and time of change.
 
+    ``check`` is called before every 4 MiB that are read; what it raises ends the reading and is let through.
     A file changed within the last 2 s is read again each time: a second change may not show in its time stamp.
     Raises FileError if ``path`` is a folder or a device; lets OSError through if it is missing or unreadable.
     """
@@ -296,9 +299,21 @@ def file_digest(path: Path, facts: Facts) -> str:
             return digest
     with resolved.open("rb") as file:
         started_ns = time.time_ns()
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _sha256(file, check)
         after = os.fstat(file.fileno())
     unchanged = (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     if unchanged and before.st_mtime_ns < started_ns - _RACY_NS:
         facts.set("digest", key, [before.st_size, before.st_mtime_ns, digest])
     return digest
+
+
+def _sha256(file: BufferedReader, check: Callable[[], None] | None) -> str:
+    digest = hashlib.sha256()
+    piece = memoryview(bytearray(_PIECE_BYTES))
+    while True:
+        if check is not None:
+            check()
+        length = file.readinto(piece)
+        if not length:
+            return digest.hexdigest()
+        digest.update(piece[:length])

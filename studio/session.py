@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -23,11 +25,16 @@ from studio.store import Store
 from studio.validation import active, output_nodes
 from studio.workflow import Workflow, check, flat_targets, flatten
 
+if TYPE_CHECKING:
+    from studio.models.pool import Pool
+
 APP = "emulsion"
 FORMAT = 1
 """Of the stored results; a change of the encoding or of the keys bumps it."""
 
 GIB = 2**30
+SWITCH_INTERVAL_S = 0.0005
+"""How long a Python thread may keep others waiting. Measured: 0.5 ms a step less than with the default."""
 
 
 class Unsound(StudioError):
@@ -89,25 +96,35 @@ class Session:
         """What planning needs, with relative files taken from ``base``."""
         return PlanningContext(self.library, self.facts, self.machine.numerics, base)
 
-    def engine(
-        self, base: Path, deliver: Deliver, workflow: str, *, has_previews: bool = False
-    ) -> Engine:
-        """An engine over this session's store; ``workflow`` names whose history it writes."""
+    def pool(self) -> Pool:
+        """A new pool of models for this session's device; nothing is loaded yet."""
         from studio.models.pool import Pool
 
-        def make_pool() -> Pool:
-            return Pool(
-                self.library,
-                device=self.machine.device,
-                dtype=self.machine.numerics.dtype,
-                budget_bytes=self.settings.memory_bytes or self.machine.memory_bytes // 2,
-            )
+        return Pool(
+            self.library,
+            device=self.machine.device,
+            dtype=self.machine.numerics.dtype,
+            budget_bytes=self.settings.memory_bytes or self.machine.memory_bytes // 2,
+        )
 
+    def engine(
+        self,
+        base: Path,
+        deliver: Deliver,
+        workflow: str,
+        *,
+        has_previews: bool = False,
+        make_pool: Callable[[], Pool] | None = None,
+    ) -> Engine:
+        """An engine over this session's store; ``workflow`` names whose history it writes.
+
+        ``make_pool`` lets several engines, one after the other, share their models.
+        """
         return Engine(
             self.registry.types,
             self.store,
             self.planning(base),
-            make_pool,
+            make_pool or self.pool,
             deliver=deliver,
             workflow=workflow,
             has_previews=has_previews,
@@ -127,6 +144,9 @@ def session(settings: Settings) -> Iterator[Session]:
     # read by torch's thread pools when they start
     if machine.numerics.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(machine.numerics.threads))
+    # the thread that writes states must not hold up a step for the interpreter's default of 5 ms
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     root = settings.cache_folder
     facts = Facts(root / "facts.sqlite" if settings.is_cached else None)
     store = Store(
@@ -147,6 +167,7 @@ def session(settings: Settings) -> Iterator[Session]:
             )
     finally:
         facts.close()
+        sys.setswitchinterval(interval)
 
 
 @dataclass(frozen=True)

@@ -312,3 +312,33 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path, facts: Facts) -> None:
 def test_a_folder_is_no_file(tmp_path: Path, facts: Facts) -> None:
     with pytest.raises(FileError, match="is not a file"):
         file_digest(tmp_path, facts)
+
+
+def test_a_digest_can_be_cancelled_every_few_mebibytes(tmp_path: Path, facts: Facts) -> None:
+    path = tmp_path / "model.safetensors"
+    content = bytes(range(256)) * (10 * 2**12)  # 10 MiB
+    path.write_bytes(content)
+    aged(path)
+    asked: list[None] = []
+
+    def check() -> None:
+        asked.append(None)
+        if len(asked) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        file_digest(path, facts, check)
+    assert facts.get("digest", str(path.resolve())) is None
+    assert file_digest(path, facts, check) == hashlib.sha256(content).hexdigest()
+    assert len(asked) >= 4
+
+
+def test_a_remembered_digest_asks_nobody(tmp_path: Path, facts: Facts) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    digest = file_digest(aged(path), facts)
+
+    def check() -> None:
+        raise AssertionError("asked")
+
+    assert file_digest(path, facts, check) == digest

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,6 +24,18 @@ _FRESH_NS = 10 * 10**9
 _ABANDONED_NS = 24 * 3600 * 10**9
 _STALE_NS = 3600 * 10**9
 _RECOUNT_S = 60.0
+_PASSED_OVER = (
+    OSError,
+    LookupError,
+    # a class that refuses what it once held, arrays that torch cannot make, what nests too deep for the stack
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Faults of reading a file that is not damaged: it may be read by another process, or later."""
 _FULL = 0.9
 """Share of the cap that eviction leaves, so that it is rare."""
 
@@ -80,7 +92,7 @@ class Disk:
         return os.access(self._path(key), os.F_OK) and key not in self._unreadable
 
     def read(self, key: Key) -> tuple[Header, list[object], dict[str, Value]] | None:
-        """Read an entry; a damaged file is removed, one of unknown classes is passed over from now on."""
+        """Read an entry; a damaged file is removed, one that cannot be understood is passed over from now on."""
         if key in self._unreadable:
             return None
         try:
@@ -90,18 +102,20 @@ class Disk:
             pass
         except Damaged:
             self.discard(key)
-        except (OSError, LookupError, TypeError, ValueError):
-            # TypeError, ValueError: a class that refuses what it once held
+        except _PASSED_OVER:
             self._unreadable.add(key)
         return None
 
     def header(self, key: Key) -> Header | None:
         """Read the head of an entry; None for a file that is missing or damaged."""
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
-                return read_header(file, key)
+            return self._header(key)
         except (OSError, Damaged):
             return None
+
+    def _header(self, key: Key) -> Header:
+        with open(self._path(key), "rb", buffering=0) as file:
+            return read_header(file, key)
 
     def discard(self, key: str) -> bool:
         """Remove a file that is not worth keeping; returns whether it is gone."""
@@ -123,7 +137,7 @@ class Disk:
             self._prepare()
             fingerprint = write_file(scratch, key, kind, outputs, arrays)
             size = scratch.stat().st_size
-            self._publish(scratch, key, Account(size, kind, time.time_ns()))
+            former_size = self._publish(scratch, key, Account(size, kind, time.time_ns()))
         except OSError as error:
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)
@@ -131,18 +145,23 @@ class Disk:
             return None
         self.problem = None
         self._unreadable.discard(key)
-        self._grow(size)
+        self._grow(size - former_size)
         return fingerprint
 
-    def _publish(self, scratch: Path, key: Key, account: Account) -> None:
+    def _publish(self, scratch: Path, key: Key, account: Account) -> int:
+        """Move a file into place; returns the bytes of the one that was there."""
         # the account comes first: a file without one would escape the cap until the next scan
         self._index.record({key: account})
         target = self._path(key)
+        former_size = 0
+        with contextlib.suppress(OSError):
+            former_size = os.stat(target).st_size
         try:
             os.replace(scratch, target)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.replace(scratch, target)
+        return former_size
 
     def _prepare(self) -> None:
         if self._is_prepared and self._scratch.is_dir():
@@ -187,46 +206,69 @@ class Disk:
         return os.path.isdir(self._entries)
 
     def accounts(self) -> dict[str, Account]:
-        """Every entry by its file, with the accounts mended to agree: files are the truth."""
+        """Every entry by its file, with the accounts mended to agree: files are the truth.
+
+        Only damaged files are discarded; those that cannot be read for now are counted as they are known.
+        """
         if not self._exists():
             return {}
         self.settle()
         known = self._index.accounts()
         found: dict[str, Account] = {}
         changed: dict[str, Account] = {}
-        for key, size, changed_ns in self._files():
+        files, is_whole = self._files()
+        is_mended = is_whole
+        for key, size, changed_ns in files:
             account = known.get(key)
             if account is None or account.size != size:
-                header = self.header(Key(key))
-                if header is None:
+                kind = account.kind if account else "result"
+                account = Account(size, kind, account.used_ns if account else changed_ns)
+                try:
+                    account.kind = self._header(Key(key)).kind
+                    changed[key] = account
+                except FileNotFoundError:
+                    continue
+                except Damaged:
                     self.discard(key)
                     continue
-                used_ns = account.used_ns if account else changed_ns
-                account = changed[key] = Account(size, header.kind, used_ns)
+                except OSError:
+                    # such as too many open files: it takes its room, and its head is read another time
+                    is_mended = False
             found[key] = account
         if changed:
             self._index.record(changed)
-        # an account precedes its file by a moment
-        settled_ns = time.time_ns() - _FRESH_NS
-        self._index.forget(
-            key
-            for key, account in known.items()
-            if key not in found and account.used_ns < settled_ns
-        )
-        self._index.mark_refilled()
+        if is_whole:
+            # an account precedes its file by a moment
+            settled_ns = time.time_ns() - _FRESH_NS
+            self._index.forget(
+                key
+                for key, account in known.items()
+                if key not in found and account.used_ns < settled_ns
+            )
+        if is_mended:
+            self._index.mark_refilled()
         return found
 
-    def _files(self) -> Iterator[tuple[str, int, int]]:
-        with contextlib.suppress(OSError), os.scandir(self._entries) as shards:
-            for shard in shards:
-                with contextlib.suppress(OSError), os.scandir(shard.path) as files:
-                    for file in files:
-                        key = file.name.removesuffix(_SUFFIX)
-                        if key == file.name or not is_key(key):
-                            continue
-                        with contextlib.suppress(OSError):
-                            status = file.stat(follow_symlinks=False)
-                            yield key, status.st_size, status.st_mtime_ns
+    def _files(self) -> tuple[list[tuple[str, int, int]], bool]:
+        """Key, size and time of change of every file, and whether every folder could be listed."""
+        found: list[tuple[str, int, int]] = []
+        shards, is_whole = _listed(self._entries)
+        for shard in shards:
+            files, is_listed = _listed(shard.path)
+            is_whole = is_whole and is_listed
+            for file in files:
+                key = file.name.removesuffix(_SUFFIX)
+                if key == file.name or not is_key(key):
+                    continue
+                try:
+                    status = file.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    is_whole = False
+                    continue
+                found.append((key, status.st_size, status.st_mtime_ns))
+        return found, is_whole
 
     # size
 
@@ -237,7 +279,7 @@ class Disk:
         return [self, *(Disk(path, 0, None) for path in others if path.resolve() != here)]
 
     def _grow(self, size: int) -> None:
-        """Count a new file, and evict when that is too much."""
+        """Count that many bytes more, and evict when that is too much."""
         now_s = time.monotonic()
         if self._total_bytes is None or now_s - self._counted_s > _RECOUNT_S:
             # other processes write to the folder as well
@@ -311,17 +353,18 @@ class Disk:
         return freed
 
     def prune(self, target_bytes: int | None) -> int:
-        """Sweep, and evict down to ``target_bytes`` (None: as the cap demands); returns the bytes freed."""
+        """Sweep every tier, and evict down to ``target_bytes`` (None: as the cap demands); returns the bytes freed."""
+        found = self._tiers()
         if target_bytes is None:
-            held = sum(tier.size() for tier in self._tiers())
+            held = sum(tier.size() for tier in found)
             target_bytes = int(self._cap_bytes * (1 if held <= self._cap_bytes else _FULL))
-        return self.sweep() + self.evict(target_bytes)
+        return sum(tier.sweep() for tier in found) + self.evict(target_bytes)
 
     def clear(self) -> int:
         """Remove every entry; returns the bytes freed."""
         freed = 0
         gone: list[str] = []
-        for key, size, _ in self._files():
+        for key, size, _ in self._files()[0]:
             if self.discard(key):
                 freed += size
                 gone.append(key)
@@ -335,6 +378,17 @@ class Disk:
         """Write down the last uses and let go of the accounts; files can still be read."""
         self.settle()
         self._index.close()
+
+
+def _listed(folder: str) -> tuple[list[os.DirEntry[str]], bool]:
+    """What is in a folder (nothing if there is none), and whether it could be listed."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found), True
+    except (FileNotFoundError, NotADirectoryError):
+        return [], True
+    except OSError:
+        return [], False
 
 
 def tiers(root: Path) -> tuple[Path, ...]:

@@ -72,7 +72,11 @@ class Encoder:
                 ]
             }
         if isinstance(item, frozenset):
+            count = len(self.arrays)
             members = self._items(item, path)
+            if len(self.arrays) > count:
+                # they are numbered in the order of iteration, which differs between processes
+                raise TypeError(f"{_place(path)}: cannot store a frozenset of arrays or bytes")
             return {"frozenset": sorted(members, key=json.dumps)}
         if is_dataclass(item) and not isinstance(item, type) and _is_frozen(kind):
             parts = {
@@ -125,18 +129,22 @@ class Encoder:
         return {"array": len(self.arrays) - 1}
 
 
-def _refusal(item: object, path: _Path) -> TypeError:
+def _place(path: _Path) -> str:
     parts: list[str] = []
     while path is not None:
         path, part = path
         parts.append(part)
+    return "".join(reversed(parts))
+
+
+def _refusal(item: object, path: _Path) -> TypeError:
     kind = type(item)
     name = (
         kind.__qualname__
         if kind.__module__ == "builtins"
         else f"{kind.__module__}.{kind.__qualname__}"
     )
-    return TypeError(f"{''.join(reversed(parts))}: cannot store a {name}")
+    return TypeError(f"{_place(path)}: cannot store a {name}")
 
 
 def _float(number: float) -> Json:

@@ -30,7 +30,7 @@ def clear_root(root: Path) -> int:
 def prune_root(root: Path, target_bytes: int, *, current: Path | None = None) -> int:
     """Evict until no more than ``target_bytes`` are left under a root; returns the bytes freed.
 
-    Tiers unused for a day go first, but for ``current``.
+    Tiers unused for a day go first, but for ``current``. What killed processes left half-written goes from all.
     """
     folders = tiers(root)
     if not folders:

@@ -80,7 +80,8 @@ class Store:
     def get(self, key: Key) -> Entry | None:
         """Return an entry, tensors on the CPU, or None.
 
-        None as well for a file that is damaged (it is removed) or holds values of classes that are not loaded.
+        None as well for a file that is damaged (it is removed) or holds values of classes that are not loaded, or that
+        refuse them.
         """
         record = self._recall(key)
         return record.value if record else None

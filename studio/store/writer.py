@@ -44,22 +44,32 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def put(self, key: Key, record: Record) -> None:
-        """Queue a record; a result waits for room for a moment, a state pushes out the oldest that waits."""
+        """Queue a record in place of any that waits under its key.
+
+        A result waits for room for a moment, a state pushes out the oldest that waits.
+        """
         with self._changed:
             if self._is_closed:
                 return
-            queue = self._waiting[record.kind]
-            if record.kind == "state":
-                if key not in queue and len(queue) >= self._limit:
-                    oldest = next(iter(queue))
-                    self._done(oldest, queue.pop(oldest))
-                    self.dropped += 1
-            else:
+            results, states = self._waiting["result"], self._waiting["state"]
+            if record.kind == "result":
                 # results are never dropped: a disk that hangs costs memory rather than pictures
-                self._changed.wait_for(lambda: len(queue) < self._limit, _RESULT_WAIT_S)
-            queue.pop(key, None)
-            queue[key] = record
+                self._changed.wait_for(lambda: len(results) < self._limit, _RESULT_WAIT_S)
+                queue = results
+            else:
+                # nor is what takes the place of one
+                queue = results if key in results else states
+                if queue is states and key not in states and len(states) >= self._limit:
+                    oldest = next(iter(states))
+                    self._done(oldest, states.pop(oldest))
+                    self.dropped += 1
+            # at once: who asks meanwhile finds the one or the other
             self.pending[key] = record
+            for waiting in (results, states):
+                former = waiting.pop(key, None)
+                if former is not None:
+                    self._done(key, former)
+            queue[key] = record
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="studio-store", daemon=True)
                 self._thread.start()
@@ -118,9 +128,10 @@ class Writer:
             try:
                 fingerprint = self.disk.write(key, record.kind, outputs, arrays)
                 record.fingerprint = fingerprint or record.fingerprint
-            except (MemoryError, RuntimeError, ValueError) as error:
-                # too large for a second copy in memory, or for the file format
-                self.disk.problem = f"{self.disk.folder}: {error}; kept in memory only"
+            except Exception as error:  # noqa: BLE001 - a thread that ends would leave the rest unwritten
+                # such as MemoryError: too large for a second copy
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                self.disk.problem = f"{self.disk.folder}: {reason}; kept in memory only"
             finally:
                 with self._changed:
                     self._is_writing = False

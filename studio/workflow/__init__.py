@@ -5,7 +5,6 @@ types, ``parameters`` sets one from text, and ``groups`` unfolds and checks it.
 """
 
 from studio.workflow.file import (
-    FORMAT,
     MAX_PICTURE_BYTES,
     MIGRATIONS,
     VERSION,
@@ -14,17 +13,15 @@ from studio.workflow.file import (
     loads,
     save,
 )
-from studio.workflow.groups import check, flat_targets, flatten, group_of, group_types
+from studio.workflow.groups import check, flat_targets, flatten, group_types
 from studio.workflow.json_text import parse
 from studio.workflow.parameters import set_param
-from studio.workflow.updating import NODE_MIGRATIONS, complete, migrate
+from studio.workflow.updating import complete, migrate
 from studio.workflow.workflow import Group, Inner, Workflow
 
 __all__ = [
-    "FORMAT",
     "MAX_PICTURE_BYTES",
     "MIGRATIONS",
-    "NODE_MIGRATIONS",
     "VERSION",
     "Group",
     "Inner",
@@ -34,7 +31,6 @@ __all__ = [
     "dumps",
     "flat_targets",
     "flatten",
-    "group_of",
     "group_types",
     "load",
     "loads",

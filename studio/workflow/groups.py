@@ -323,12 +323,12 @@ def _group_problems(workflow: Workflow, scope: _Scope) -> Iterator[GraphError]:
             yield GraphError(
                 name, param, "the group has no such parameter", remedy=nearest(param, group.params)
             )
-    shown = {
-        **{port: inner.node for port, inners in group.inputs.items() for inner in inners},
-        **{param: inner.node for param, inner in group.params.items()},
-        **{port: link.node for port, link in group.outputs.items()},
-    }
-    for port, inner_node in shown.items():
+    shown = [
+        *((port, inner.node) for port, inners in group.inputs.items() for inner in inners),
+        *((param, inner.node) for param, inner in group.params.items()),
+        *((port, link.node) for port, link in group.outputs.items()),
+    ]
+    for port, inner_node in dict.fromkeys(shown):
         if inner_node not in group.graph:
             yield GraphError(
                 name,

@@ -13,6 +13,8 @@ Document = dict[str, Json]
 MAX_DEPTH = 64
 """Nesting of lists and objects in a file, far below where any Python's parser gives up."""
 LINE_LENGTH = 100
+_INTEGERS = range(-(2**63), 2**64)
+"""Those of 64 bits, with and without a sign."""
 
 
 def parse(text: str) -> Json:
@@ -57,8 +59,8 @@ def _refused_constant(word: str) -> Json:
 
 def _exact(digits: str) -> int:
     # length first: int() of many digits takes quadratic time
-    number = int(digits) if len(digits) <= 20 else 2**64
-    if not -(2**63) <= number < 2**64:
+    number = int(digits) if len(digits) <= 20 else _INTEGERS.stop
+    if number not in _INTEGERS:
         raise FileError(f"{shown(digits)} does not fit into 64 bits")
     return number
 
@@ -110,7 +112,7 @@ def written(document: Document) -> str:
     """Write a document canonically, with a line end.
 
     Sorted keys, two-space indent, a line for each key; a list without objects in it stands on one line where it fits.
-    Raises FileError for what JSON cannot hold, such as NaN.
+    Raises FileError for what ``parse`` would refuse, such as NaN.
     """
     _check_sound(document)
     return _written(document, "", 0, "") + "\n"
@@ -154,4 +156,10 @@ def _scalar(value: Json, where: str) -> str:
                 f"{value} cannot be saved", where=where.lstrip("."), remedy="use a finite number"
             )
         return repr(value)
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise FileError(
+            "an integer beyond 64 bits cannot be saved",
+            where=where.lstrip("."),
+            remedy="use one that fits, or a number with a point",
+        )
     return json.dumps(value, ensure_ascii=False)

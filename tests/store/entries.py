@@ -1,6 +1,8 @@
 """Entries for tests of the store, their way through the disk, and what makes two of them the same."""
 
+import os
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -86,3 +88,11 @@ def file_of(folder: Path, number: int = 0) -> Path:
 def kept(folder: Path, numbers: range) -> list[int]:
     store = Store(folder)
     return [number for number in numbers if key(number) in store]
+
+
+def age(folder: Path, number: int, seconds: float) -> None:
+    """Let an entry have been used last that long ago: by its file, since the index is rebuilt from it."""
+    for file in folder.glob("index*"):
+        file.unlink()
+    then = time.time() - seconds
+    os.utime(file_of(folder, number), (then, then))

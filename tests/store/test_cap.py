@@ -5,18 +5,10 @@ import time
 from pathlib import Path
 
 from studio.store import Store, clear_root, prune_root, survey, tiers
-from tests.store.entries import file_of, kept, key, latents, state, stored
+from tests.store.entries import age, kept, key, latents, state, stored
 
 SIZE = 4 * 32 * 32 * 4 + 1000
 """A little more than a file of ``latents(size=32)`` or ``state(size=32)`` takes."""
-
-
-def age(folder: Path, number: int, seconds: float) -> None:
-    """Let an entry have been used last that long ago: by its file, since the index is rebuilt from it."""
-    for file in folder.glob("index*"):
-        file.unlink()
-    then = time.time() - seconds
-    os.utime(file_of(folder, number), (then, then))
 
 
 def test_the_cap_on_disk_holds(tmp_path: Path) -> None:
@@ -111,3 +103,22 @@ def test_a_root_is_surveyed_pruned_and_cleared(tmp_path: Path) -> None:
     assert [stats.entries for stats in survey(tmp_path)] == [0, 1]
     assert clear_root(tmp_path) > 0
     assert [stats.entries for stats in survey(tmp_path)] == [0, 0]
+
+
+def test_replacing_entries_does_not_fill_the_cap(tmp_path: Path) -> None:
+    with Store(tmp_path, disk_bytes=42 * SIZE // 10) as store:
+        for number in [0, 1, 2, 3, 0, 1, 0, 1]:
+            store.put(key(number), latents(number, 32))
+            store.flush()
+    # four files are more than what eviction would leave
+    assert kept(tmp_path, range(4)) == [0, 1, 2, 3]
+
+
+def test_pruning_a_root_sweeps_every_tier(tmp_path: Path) -> None:
+    for tier in "ab":
+        stored(tmp_path / tier, latents())
+        left = tmp_path / tier / "tmp" / "1-0-0.safetensors"
+        left.write_bytes(bytes(1000))
+        os.utime(left, (time.time() - 4000, time.time() - 4000))
+    assert prune_root(tmp_path, 10 * SIZE, current=tmp_path / "b") == 2000
+    assert not list(tmp_path.glob("*/tmp/*"))

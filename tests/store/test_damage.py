@@ -1,16 +1,34 @@
 """Damaged files, lost indices and killed processes: an entry is sound or a miss."""
 
+import errno
 import os
 import random
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from studio.graph import Json, Value
 from studio.store import Store
-from tests.store.entries import file_of, key, latents, picture, same, state, stored
+from studio.store.arrays import Array
+from studio.store.disk import Disk
+from studio.store.file import write_file
+from tests.store.entries import (
+    age,
+    file_of,
+    kept,
+    key,
+    latents,
+    picture,
+    same,
+    state,
+    stored,
+)
 
 
 def test_any_flipped_bit_is_a_miss_or_does_not_matter(tmp_path: Path) -> None:
@@ -66,6 +84,53 @@ def test_a_foreign_file_is_a_miss(tmp_path: Path, content: bytes) -> None:
     assert Store(tmp_path).get(key(0)) is None
 
 
+def nested(depth: int) -> Json:
+    found: Json = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("content", "dtype"),
+    [(nested(600), None), ([], "complex128"), ([], "float7"), ({"int": "0x"}, None)],
+    ids=["nested too deeply", "no whole number of elements", "unknown dtype", "no integer"],
+)
+def test_a_sealed_file_of_no_meaning_is_a_miss(
+    tmp_path: Path, content: Json, dtype: str | None
+) -> None:
+    stored(tmp_path, latents())
+    arrays = [Array("tensor", dtype, (1,), b"abc")] if dtype else []
+    write_file(file_of(tmp_path), key(0), "result", {"out": content}, arrays)
+    store = Store(tmp_path)
+    assert store.get(key(0)) is None
+    assert key(0) not in store
+
+
+@dataclass(frozen=True)
+class Fickle(Value):
+    """A value of a pack whose next version refuses what this one held."""
+
+    number: int
+    error: ClassVar[type[Exception] | None] = None
+
+    def __post_init__(self) -> None:
+        if self.error:
+            raise self.error("no more")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError, AttributeError, OverflowError])
+def test_a_value_that_its_class_refuses_by_now_is_a_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    stored(tmp_path, {"out": Fickle(1)})
+    monkeypatch.setattr(Fickle, "error", error)
+    store = Store(tmp_path)
+    assert store.get(key(0)) is None
+    assert key(0) not in store
+    assert file_of(tmp_path).exists()
+
+
 def test_the_file_of_another_key_is_a_miss(tmp_path: Path) -> None:
     stored(tmp_path, latents(0), 0)
     stored(tmp_path, latents(1), 1)
@@ -97,6 +162,70 @@ def test_a_damaged_file_is_not_counted_by_a_rebuilt_index(tmp_path: Path) -> Non
     store = Store(tmp_path)
     assert store.stats().entries == 0
     assert key(0) not in store
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_file_that_cannot_be_opened_for_now_is_counted_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse_with_code(*_: object, **__: object) -> None:
+        raise OSError(code, "not now")
+
+    stored(tmp_path, state(5), kind="state")
+    for file in tmp_path.glob("index*"):
+        file.unlink()
+    store = Store(tmp_path)
+    with monkeypatch.context() as busy:
+        busy.setattr("studio.store.disk.open", refuse_with_code, raising=False)
+        assert store.stats().entries == 1
+    assert same(store.get(key(0)), state(5))
+    stats = store.stats()
+    assert (stats.results, stats.states) == (0, 1)
+
+
+def test_what_could_not_be_opened_for_now_is_counted_by_the_next_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(tmp_path, latents(), 0)
+    stored(tmp_path, latents(), 1)
+    size = file_of(tmp_path, 0).stat().st_size + file_of(tmp_path, 1).stat().st_size
+    for file in tmp_path.glob("index*"):
+        file.unlink()
+    shut = str(file_of(tmp_path, 1))
+
+    def open_but_one(path: str, *_: object, **__: object) -> FileIO:
+        if path == shut:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return FileIO(path)
+
+    disk = Disk(tmp_path, 10**9, None)
+    with monkeypatch.context() as busy:
+        busy.setattr("studio.store.disk.open", open_but_one, raising=False)
+        disk.accounts()
+    assert disk.size() == size
+
+
+def test_last_uses_outlive_a_folder_that_cannot_be_listed_for_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        stored(tmp_path, latents(number), number)
+    size = file_of(tmp_path, 0).stat().st_size
+    for number in range(2):
+        age(tmp_path, number, 100 - number)
+    with Store(tmp_path) as store:
+        store.stats()  # the rebuilt index
+        store.get(key(0))
+    with monkeypatch.context() as busy:
+        busy.setattr("studio.store.disk._FRESH_NS", 0)
+        busy.setattr("studio.store.disk.os.scandir", refuse)
+        Store(tmp_path).stats()
+    Store(tmp_path).prune(size)
+    assert kept(tmp_path, range(2)) == [0]
 
 
 def test_a_file_that_is_no_entry_is_left_alone(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Fingerprints: equal exactly for bit-equal values, wherever they are asked for."""
 
 import hashlib
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,28 @@ def test_a_fingerprint_takes_the_bits_of_nan_as_they_are() -> None:
 )
 def test_plain_data_that_differ_in_type_have_other_fingerprints(a: object, b: object) -> None:
     assert print_of({"s": State({"x": a})}) != print_of({"s": State({"x": b})})
+
+
+def test_a_set_has_one_fingerprint_in_every_process() -> None:
+    script = (
+        "from studio.graph import Key; from studio.store import Store\n"
+        "from studio.values import State; store = Store(None)\n"
+        "members = frozenset({'a', 'b', 'c', 'd', ('e', 1), frozenset({'f', 'g', None})})\n"
+        f"store.put(Key('{key(0)}'), {{'state': State({{'s': members}})}})\n"
+        f"print(' '.join(map(str, members)), store.fingerprint(Key('{key(0)}')))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }
+    assert len(found) > 1  # the orders of the members
+    assert len({line.split()[-1] for line in found}) == 1
 
 
 def test_names_enter_a_fingerprint() -> None:

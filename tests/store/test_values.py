@@ -224,6 +224,12 @@ def test_a_small_view_of_a_large_tensor_is_stored_small(tmp_path: Path) -> None:
         (State({"a": [1, object()]}), r"out\.data\['a'\]\[1\]: cannot store a object"),
         (State({"f": lambda: 0}), r"out\.data\['f'\]: cannot store a function"),
         (State({"s": {1, 2}}), r"out\.data\['s'\]: cannot store a set"),
+        (State({"f": frozenset({b"a"})}), r"out\.data\['f'\]: cannot store a frozenset of arrays"),
+        (
+            State({"f": (1, frozenset({Picture("", ".png", (b"",), ("x",))}))}),
+            r"\['f'\]\[1\]: .*arrays",
+        ),
+        (State({"f": frozenset({torch.ones(1)})}), r"\['f'\]: .* frozenset of arrays or bytes"),
         (State({"t": torch.eye(2).to_sparse()}), r"out\.data\['t'\]: cannot store a torch\.Tensor"),
         (State({"m": torch.ones(2, device="meta")}), r"out\.data\['m'\]"),
         (State({"o": np.array([None])}), r"out\.data\['o'\]: cannot store a numpy\.ndarray"),

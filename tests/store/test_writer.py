@@ -145,6 +145,76 @@ def test_the_newest_state_is_written_first(tmp_path: Path, monkeypatch: pytest.M
     assert order == [key(0), key(3), key(2), key(1)]
 
 
+def test_a_result_takes_the_place_of_a_waiting_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stall = Stall(monkeypatch)
+    store = Store(tmp_path)
+    store.put(key(0), state(0), kind="state")
+    assert stall.entered.wait(60)
+    store.put(key(1), state(1), kind="state")
+    store.put(key(1), latents(1))
+    stall.released.set()
+    store.close()
+    fresh = Store(tmp_path)
+    assert same(fresh.get(key(1)), latents(1))
+    assert (fresh.stats().results, fresh.stats().states) == (1, 1)
+
+
+def test_a_state_that_takes_the_place_of_a_waiting_result_is_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stall = Stall(monkeypatch)
+    store = Store(tmp_path, pending=2)
+    store.put(key(0), state(0), kind="state")
+    assert stall.entered.wait(60)
+    store.put(key(1), latents(1))
+    store.put(key(1), state(1), kind="state")
+    for number in range(2, 6):
+        store.put(key(number), state(number), kind="state")
+    stall.released.set()
+    store.close()
+    assert kept(tmp_path, range(6)) == [0, 1, 4, 5]
+    assert same(Store(tmp_path).get(key(1)), state(1))
+
+
+def test_a_fault_that_nobody_foresaw_is_a_problem_and_the_rest_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Disk.write
+
+    def broken(disk: Disk, name: Key, *rest: object) -> str | None:
+        if name == key(0):
+            raise LookupError("first line\nsecond line")
+        return write(disk, name, *rest)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(Disk, "write", broken)
+    stall = Stall(monkeypatch)
+    store = Store(tmp_path)
+    store.put(key(0), latents(0))
+    assert stall.entered.wait(60)
+    store.put(key(1), latents(1))
+    stall.released.set()
+    assert store.flush(20)
+    assert kept(tmp_path, range(2)) == [1]
+    assert same(store.get(key(0)), latents(0))
+
+
+def test_a_fault_that_nobody_foresaw_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str | None:
+        raise LookupError("first line\nsecond line")
+
+    monkeypatch.setattr(Disk, "write", broken)
+    with Store(tmp_path) as store:
+        store.put(key(0), latents(0))
+        assert store.flush(20)
+        assert store.problem == (
+            f"{tmp_path}: LookupError: first line second line; kept in memory only"
+        )
+
+
 def test_what_waits_for_the_disk_is_there_when_memory_forgot_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

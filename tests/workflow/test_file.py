@@ -321,6 +321,17 @@ def test_moving_a_node_changes_one_line() -> None:
     assert changed == [('      "decode": [820, 80],', '      "decode": [1, 2],')]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [2**64, -(2**63) - 1, [1, 2**64], 10**5000],
+    ids=["over", "under", "in a list", "huge"],
+)
+def test_an_integer_that_would_not_be_read_is_not_written(value: Json) -> None:
+    bad = flow(Node(NodeId("a"), "text", params={"x": value}))
+    with pytest.raises(FileError, match=r"nodes\.a\.params\.x: .* cannot be saved"):
+        workflow.dumps(bad)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.0, float("-inf")]])
 def test_a_number_that_json_lacks_is_not_written(value: Json) -> None:
     bad = flow(Node(NodeId("a"), "text", params={"x": value}))

@@ -8,6 +8,8 @@ import pytest
 
 from studio import validation, workflow
 from studio.errors import GraphError
+from studio.graph import NodeId
+from studio.workflow import Inner
 from tests.sample_nodes import TYPES
 from tests.workflow.flows import flow, group, node, read, with_mode
 
@@ -137,6 +139,24 @@ def test_what_a_group_lacks_is_named_at_its_node() -> None:
         "g.q: the group has no such parameter; there are none",
         "g.i: stands for node gone, which the group has not; there are: z",
         "d.latents: group g has no output nope; name one of the group's outputs",
+    ]
+
+
+def test_what_a_group_lacks_is_named_though_an_output_has_the_name_of_the_input() -> None:
+    body = group(node("z"), inputs={"latents": "gone.x"}, outputs={"latents": "z.embedding"})
+    found = [str(p) for p in workflow.check(flow(node("g", "group:g"), g=body), TYPES)]
+    assert found == [
+        "g.latents: stands for node gone, which the group has not; there are: z",
+    ]
+
+
+def test_every_place_that_an_input_of_a_group_leads_to_is_looked_at() -> None:
+    places = [Inner(NodeId(name), "note") for name in ("lost", "gone", "gone", "z")]
+    body = replace(group(node("z")), inputs={"i": tuple(places)})
+    found = [str(p) for p in workflow.check(flow(node("g", "group:g"), g=body), TYPES)]
+    assert found == [
+        "g.i: stands for node lost, which the group has not; there are: z",
+        "g.i: stands for node gone, which the group has not; there are: z",
     ]
 
 
