@@ -1,5 +1,6 @@
 """The core nodes: what artists see. Every node type stands here by name."""
 
+from nodes.controlnet import control
 from nodes.denoise import Denoise
 from nodes.guidance import guidance_curve, guidance_interval
 from nodes.image import (
@@ -32,7 +33,13 @@ from nodes.mask import (
     mask_switch,
     mask_window,
 )
-from nodes.model import load_model, load_text_encoder, load_unet, load_vae
+from nodes.model import (
+    load_controlnet,
+    load_model,
+    load_text_encoder,
+    load_unet,
+    load_vae,
+)
 from nodes.noise import noise_source, noise_variation
 from nodes.output import image_grid, preview, save_animation, save_image
 from nodes.schedule import (
@@ -49,6 +56,7 @@ __all__ = [
     "Denoise",
     "beta_schedule",
     "combine_masks",
+    "control",
     "custom_sigmas",
     "empty_latents",
     "exponential_sigmas",
@@ -73,6 +81,7 @@ __all__ = [
     "latent_crop",
     "latent_pick",
     "latent_upscale",
+    "load_controlnet",
     "load_image",
     "load_mask",
     "load_model",

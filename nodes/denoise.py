@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, cast
 
+from nodes.controlnet import acting, added_cost, check_fit
 from studio.errors import GraphError
 from studio.graph import Json, Ref, Value
 from studio.registry import Chain, Context, Planning, Range, Spec, node
 from studio.values import (
     Conditioning,
+    Controls,
     Guidance,
     Latents,
     Masks,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from studio.values import Image
 
 LAST_STEP = 10_000
+_BY_ITEM = frozenset({"latents", "masked", "control.0"})
+"""What a step uses of which each picture of the batch may have its own."""
 
 
 def tabulate(schedule: Schedule) -> Json:
@@ -38,8 +42,8 @@ def tabulate(schedule: Schedule) -> Json:
 class Denoise:
     """Remove noise step by step: a U-Net predicts, a solver steps, guidance steers, a mask protects.
 
-    Every step's whole state is kept, so an edit costs only the steps that it reaches: guidance, prompts and masks
-    from the step where they first differ; another model, seed, size or number of steps, all of them.
+    Every step's whole state is kept, so an edit costs only the steps that it reaches: guidance, prompts, masks and
+    controls from the step where they first differ; another model, seed, size or number of steps, all of them.
 
       model: the denoising network
       noise: which noise to begin with
@@ -49,6 +53,7 @@ class Denoise:
       latents: a picture to begin from, by strength (image-to-image), or to keep outside the mask (inpainting)
       mask: where to repaint, over the run; elsewhere the latents are kept
       masked: latents of the picture with a grey hole, for inpainting models with 9 input channels
+      control: pictures to follow by ControlNets, over the run
       guidance_curve: guidance over the run, in place of the one value
       guidance: strength of classifier-free guidance; 1 is none and costs half
       guidance_rescale: share of the standard deviation that guidance took which is given back
@@ -68,9 +73,10 @@ class Denoise:
         latents: Latents | None,
         mask: Masks | None,
         masked: Latents | None,
+        control: Controls | None,
         guidance_curve: Guidance | None,
         ctx: Planning,
-        guidance: Annotated[float, Range(0.0, 50.0, unit="x")] = 5.0,
+        guidance: Annotated[float, Range(0.0, 50.0)] = 5.0,
         guidance_rescale: Annotated[float, Range(0.0, 1.0)] = 0.0,
         strength: Annotated[float, Range(0.0, 1.0)] = 1.0,
         start_step: Annotated[int, Range(0, LAST_STEP, unit="steps")] = 0,
@@ -82,9 +88,10 @@ class Denoise:
 
         is_inpainting = model.in_channels == 2 * model.latent_channels + 1
         if mask is not None and latents is None and not is_inpainting:
-            raise GraphError(
-                "", "latents", "is not connected", remedy="a mask needs the picture that it keeps"
-            )
+            raise _unconnected("latents", "a mask needs the picture that it keeps")
+        check_fit(control, model)
+        if control is not None and positive is None:
+            raise _unconnected("positive", "a ControlNet reads the prompt")
         table = Table.read(ctx.known(tabulate, schedule))
         total = table.passes
         begin = max(start_step, begin_index(schedule, strength) if latents is not None else 0)
@@ -107,6 +114,7 @@ class Denoise:
                 "noise": lane,
                 "family": model.family,
                 "latents": model.latents,
+                "downscale": model.downscale,
                 "schedule": schedule,
             }
             start: dict[str, object] = {
@@ -135,17 +143,15 @@ class Denoise:
                 elif mask is not None and (kept := _kept(mask, latents, index, total)):
                     uses |= kept
                     params["next"] = level(schedule, table, index + 1)
-                if "latents" in uses or "masked" in uses:
+                controlled, pictures = acting(control, index, total)
+                params |= controlled
+                uses |= pictures
+                if not uses.keys().isdisjoint(_BY_ITEM):
                     params["item"] = item
                 steps.append(Spec(params, uses, {**given, "index": index}))
             uses = {} if is_pure else {"latents": cast("Ref", latents)}
-            chains.append(
-                Chain(
-                    Spec(start, uses, given),
-                    tuple(steps),
-                    cost=f"{model.ref.digest[:12]} {noise.width}x{noise.height}",
-                )
-            )
+            cost = f"{model.ref.digest[:12]} {noise.width}x{noise.height}"
+            chains.append(Chain(Spec(start, uses, given), tuple(steps), cost + added_cost(control)))
         return chains
 
     def passes(self, arguments: Mapping[str, object]) -> int:
@@ -236,12 +242,11 @@ def _seen(mask: Masks | None, masked: Latents | None, index: int, total: int) ->
     """What a network with 9 input channels reads of the picture around the mask."""
     if mask is None or masked is None:
         missing = "mask" if mask is None else "masked"
-        raise GraphError(
-            "",
-            missing,
-            "is not connected",
-            remedy="this inpainting model reads the mask and the masked latents",
-        )
+        raise _unconnected(missing, "this inpainting model reads the mask and the masked latents")
     uses = {"masked": cast("Ref", masked)}
     _acting(mask, "mask", index, total, uses)
     return uses
+
+
+def _unconnected(port: str, remedy: str) -> GraphError:
+    return GraphError("", port, "is not connected", remedy=remedy)

@@ -6,10 +6,12 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from studio.errors import ModelError
 from studio.graph import NodeKind, Value
-from studio.registry import ModelName, Planning, node
-from studio.values import Described, Model, TextEncoder, Vae
+from studio.registry import ModelName, Output, Planning, node
+from studio.values import ControlNet, Described, Model, TextEncoder, Vae
 
 V = TypeVar("V", bound=Value)
+
+_LIST = "name a ControlNet as `studio models list` shows it"
 
 
 class WholeModel(NamedTuple):
@@ -20,22 +22,41 @@ class WholeModel(NamedTuple):
     vae: Vae
 
 
+def _described(ctx: Planning, name: str, digest: str) -> Described:
+    try:
+        found = ctx.models.describe(name)
+    except ModelError as error:
+        wanted = f"; the one that is meant has the digest {digest}" if digest else ""
+        error.remedy += wanted
+        raise error.located(".model") from error.__cause__
+    if digest not in ("", found.digest):
+        raise ModelError(
+            f'"{name}" has the digest {found.digest}, not {digest}',
+            where=".digest",
+            remedy="get the file that the workflow was made with, or empty digest to take this one",
+        )
+    return found
+
+
 def _part(described: Described, name: str, part: str, value: V | None) -> V:
     if value is None:
         what = described.missing.get(part, f"{name} has none")
-        raise ModelError(f"no {part.replace('_', ' ')}: {what}")
+        raise ModelError(f"no {part.replace('_', ' ')}: {what}", where=".model")
     return value
 
 
 @node("load_model", version=1, category="model", kind=NodeKind.DESCRIBE, aliases=("checkpoint",))
-def load_model(ctx: Planning, model: Annotated[str, ModelName()] = "starter") -> WholeModel:
+def load_model(
+    ctx: Planning, model: Annotated[str, ModelName()] = "starter", digest: str = ""
+) -> WholeModel:
     """Load a whole model from the library: denoising network, text encoder and VAE.
 
     The name is that of a folder in diffusers' layout or of a safetensors file, as `studio models list` shows it.
 
       model: name in the model library; "starter" ships with the program
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = ctx.models.describe(model)
+    described = _described(ctx, model, digest)
     return WholeModel(
         _part(described, model, "model", described.model),
         _part(described, model, "text_encoder", described.text_encoder),
@@ -44,30 +65,56 @@ def load_model(ctx: Planning, model: Annotated[str, ModelName()] = "starter") ->
 
 
 @node("load_unet", version=1, category="model", kind=NodeKind.DESCRIBE)
-def load_unet(ctx: Planning, model: Annotated[str, ModelName()] = "starter") -> Model:
+def load_unet(
+    ctx: Planning, model: Annotated[str, ModelName()] = "starter", digest: str = ""
+) -> Model:
     """Load only the denoising network of a model, such as one that paints pixels and reads no text.
 
     model: name in the model library
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = ctx.models.describe(model)
+    described = _described(ctx, model, digest)
     return _part(described, model, "model", described.model)
 
 
 @node("load_text_encoder", version=1, category="model", kind=NodeKind.DESCRIBE)
-def load_text_encoder(ctx: Planning, model: Annotated[str, ModelName()] = "starter") -> TextEncoder:
+def load_text_encoder(
+    ctx: Planning, model: Annotated[str, ModelName()] = "starter", digest: str = ""
+) -> TextEncoder:
     """Load only the text encoder of a model, with its tokenizer.
 
     model: name in the model library
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = ctx.models.describe(model)
+    described = _described(ctx, model, digest)
     return _part(described, model, "text_encoder", described.text_encoder)
 
 
 @node("load_vae", version=1, category="model", kind=NodeKind.DESCRIBE)
-def load_vae(ctx: Planning, model: Annotated[str, ModelName()] = "starter") -> Vae:
+def load_vae(
+    ctx: Planning, model: Annotated[str, ModelName()] = "starter", digest: str = ""
+) -> Vae:
     """Load only a VAE: of a model, or one that lies alone in the library.
 
     model: name in the model library
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = ctx.models.describe(model)
+    described = _described(ctx, model, digest)
     return _part(described, model, "vae", described.vae)
+
+
+@node("load_controlnet", version=1, category="model", kind=NodeKind.DESCRIBE)
+def load_controlnet(
+    ctx: Planning, model: Annotated[str, ModelName()] = "", digest: str = ""
+) -> Annotated[ControlNet, Output("controlnet")]:
+    """Load a ControlNet; it must have been made for models like the one that it is used with.
+
+    model: name in the model library
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
+    """
+    if not model:
+        raise ModelError("names none", where=".model", remedy=_LIST)
+    described = _described(ctx, model, digest)
+    if described.controlnet is None:
+        raise ModelError(f'"{model}" is no ControlNet', where=".model", remedy=_LIST)
+    return described.controlnet

@@ -7,16 +7,17 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studio.errors import OutputError
+from studio.errors import ModelError, OutputError
+from studio.graph import Graph
 from studio.keys import digest
 from studio.manifest import manifest
 from studio.numerics import Machine
 from studio.pictures import MANIFEST, PARAMETERS, WORKFLOW, parameters_line, with_text
 from studio.plan import Keyed, references
-from studio.registry import File
+from studio.registry import File, Models
 from studio.store import Store
 from studio.values import Noise, Picture, Schedule
 from studio.workflow import Workflow, dumps
@@ -32,6 +33,7 @@ class Delivery:
     machine: Machine
     base: Path
     """The folder that the workflow's relative files are relative to."""
+    models: Models
 
     def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
         """Write an output node's pictures; return the paths.
@@ -60,10 +62,29 @@ class Delivery:
         if _reads_files(plan):
             made["base"] = Path(os.path.relpath(self.base, self.folder)).as_posix()
         return {
-            WORKFLOW: dumps(self.workflow),
+            WORKFLOW: dumps(self._with_digests()),
             MANIFEST: json.dumps(made, ensure_ascii=False, sort_keys=True),
             PARAMETERS: _parameters(item, plan, number),
         }
+
+    def _with_digests(self) -> Workflow:
+        """The workflow with the content of every model that it names, so that no other of that name is taken for it."""
+
+        def known(graph: Graph) -> Graph:
+            for node in graph:
+                name = node.params.get("model")
+                if "digest" in node.params and isinstance(name, str):
+                    with contextlib.suppress(
+                        ModelError
+                    ):  # a branch that did not run may name what is not here
+                        graph = graph.set(node.id, digest=self.models.describe(name).digest)
+            return graph
+
+        groups = {
+            name: replace(group, graph=known(group.graph))
+            for name, group in self.workflow.groups.items()
+        }
+        return replace(self.workflow, graph=known(self.workflow.graph), groups=groups)
 
     def _write(self, path: Path, data: bytes) -> None:
         if self.folder.exists() and not self.folder.is_dir():

@@ -7,6 +7,7 @@ computing it; they are plain data, are evaluated while planning and enter keys b
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -102,6 +103,17 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """The half of a U-Net that its ControlNets are copies of: what one adds must fit the other."""
+
+    residuals: tuple[int, ...]
+    """Channels of each skip connection, from the outside in, and of the middle."""
+    text_width: int
+    addition: str = ""
+    """What it reads beside text: ``text_time`` for XL's pooled text and sizes."""
+
+
+@dataclass(frozen=True)
 class Model(Value):
     """A denoising network, described."""
 
@@ -117,6 +129,8 @@ class Model(Value):
     """Side of the pictures that it was trained on, in pixels."""
     scheduler: Mapping[str, Json]
     """Its own scheduler: ``{"_class_name": "DDIMScheduler", "prediction_type": …, …}``."""
+    blocks: Blocks | None = None
+    """What a ControlNet for it must fit; None where it takes none."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +152,42 @@ class Vae(Value):
 
 
 @dataclass(frozen=True)
+class ControlNet(Value):
+    """A ControlNet, described."""
+
+    ref: ModelRef
+    family: str
+    """Family of the models that it was made for; "" where the architecture is none that we know."""
+    in_channels: int
+    """Channels of the latents that it reads."""
+    downscale: int
+    """Pixels of the control picture per latent, in each direction."""
+    blocks: Blocks
+
+
+@dataclass(frozen=True)
 class Described:
     """What a model file offers: None where it has no such component."""
 
     model: Model | None = None
     text_encoder: TextEncoder | None = None
     vae: Vae | None = None
+    controlnet: ControlNet | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a component that is not there cannot be had, and the remedy, by the name of its field."""
+
+    @property
+    def refs(self) -> tuple[ModelRef, ...]:
+        """All its weights."""
+        single = (self.model, self.vae, self.controlnet)
+        encoders = self.text_encoder.refs if self.text_encoder else ()
+        return (*(part.ref for part in single if part is not None), *encoders)
+
+    @property
+    def digest(self) -> str:
+        """The content of the whole: sha256 over the digests of its components, by name."""
+        lines = sorted(f"{ref.component} {ref.digest}\n" for ref in self.refs)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -272,3 +314,19 @@ class Masks(Timeline):
     """Inpaint masks over the run: where several act at once, the union."""
 
     item: ClassVar[type[Value]] = Mask
+
+
+@dataclass(frozen=True)
+class Control(Value):
+    """A ControlNet and the pictures that it reads; the span that holds it says how strongly and when it acts."""
+
+    controlnet: ControlNet
+    image: Ref | Image
+    """A reference while planning, as for every result."""
+
+
+@dataclass(frozen=True)
+class Controls(Timeline):
+    """ControlNets over the run: what several that act at once say is added up."""
+
+    item: ClassVar[type[Value]] = Control

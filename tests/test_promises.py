@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from studio.workflow import load
 
 WORKFLOW = Path(__file__).parents[1] / "workflows" / "text-to-image.json"
 MOST_LOST = 9
@@ -228,6 +231,14 @@ def test_two_processes_share_a_cache(studio: Studio) -> None:
 def test_a_picture_replays_identically(painted: tuple[Studio, dict[str, Any]]) -> None:
     studio, done = painted
     assert studio.text("replay", done["files"][0]["path"]) == "identical\n"
+
+
+def test_a_picture_names_its_model_by_content(painted: tuple[Studio, dict[str, Any]]) -> None:
+    studio, done = painted
+    digest = load(done["files"][0]["path"]).graph.node("model").params["digest"]
+    shown = json.loads(studio.text("models", "show", "starter", "--json"))
+    parts = "".join(f"{name} {shown['digests'][name]}\n" for name in sorted(shown["digests"]))
+    assert digest == hashlib.sha256(parts.encode()).hexdigest()
 
 
 @pytest.mark.slow

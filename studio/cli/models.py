@@ -59,7 +59,7 @@ def show_model(options: argparse.Namespace) -> int:
         described: Described | ModelError
         try:
             described = library.describe(options.name)
-        except ModelError as error:  # a LoRA, a lone ControlNet, a family that cannot be run
+        except ModelError as error:  # a LoRA, a family that cannot be run
             described = error
     digests = {} if isinstance(described, ModelError) else _digests(described)
     problems = [*inspection.problems]
@@ -154,10 +154,7 @@ def _problems(library: Library, entry: Entry) -> tuple[str, ...]:
 
 
 def _digests(described: Described) -> dict[str, str]:
-    refs = [part.ref for part in (described.model, described.vae) if part]
-    if described.text_encoder:
-        refs += described.text_encoder.refs
-    return {ref.component: ref.digest for ref in refs}
+    return {ref.component: ref.digest for ref in described.refs}
 
 
 def _as_json(entry: Entry, inspection: Inspection | ModelError) -> dict[str, object]:

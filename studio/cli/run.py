@@ -35,7 +35,12 @@ def _run(options: argparse.Namespace) -> Done:
         job = read_job(options, open_session.registry)
         base = base_folder(file, job.workflow, open_session.registry.types)
         delivery = Delivery(
-            options.output, job.workflow, open_session.store, open_session.machine, base
+            options.output,
+            job.workflow,
+            open_session.store,
+            open_session.machine,
+            base,
+            open_session.library,
         )
         engine = open_session.engine(base, delivery, str(file.resolve()))
         done = evaluate(

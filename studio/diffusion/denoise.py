@@ -6,15 +6,15 @@ latents, or None) and, for the draws of a stock pipeline, the state of its gener
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Generator, Tensor
 
-from studio.diffusion import guidance, noise
+from studio.diffusion import control, guidance, noise
+from studio.diffusion.networks import held
 from studio.diffusion.solvers import Solver
 from studio.errors import NodeError
 from studio.graph import Value
@@ -97,10 +97,10 @@ def step(state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) ->
     index = cast("int", spec.unhashed["index"])
     latents = cast("Tensor", state.data["latents"]).to(ctx.pool.device)
     solver = _solver(state, spec, ctx)
-    ref = cast("ModelRef", params["model"])
-    with ctx.pool.use(ref) as network, _interruptible(network, ctx.check):
-        prediction = _predict(network, solver, latents, spec, inputs)
-    generator = _generator(state, spec)
+    with held(cast("ModelRef", params["model"]), ctx) as network:
+        prediction = _predict(network, solver, latents, spec, inputs, ctx)
+    is_drawing = solver.is_stochastic or "generator" in state.data
+    generator = _generator(state, spec) if is_drawing else None
     latents, denoised = solver.step(prediction, index, latents, generator)
     if "next" in params:
         latents = _blend(latents, solver, spec, inputs, ctx)
@@ -110,7 +110,7 @@ def step(state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) ->
         "denoised": denoised,
         "family": spec.unhashed["latents"],
     }
-    if "generator" in state.data:
+    if generator is not None and "generator" in state.data:
         after["generator"] = generator.get_state()
     result = State(after)
     cast("_Live", ctx.scratch["live"]).state = result
@@ -152,6 +152,7 @@ def _predict(
     latents: Tensor,
     spec: Spec,
     inputs: Mapping[str, Value],
+    ctx: Context,
 ) -> Tensor:
     """The guided prediction, float32 [1, C, h, w], from one batched forward pass."""
     params = spec.params
@@ -162,15 +163,17 @@ def _predict(
     if positive and scale != 1.0:
         negative = _embeddings("negative", params, inputs) or [_empty(positive[0])]
     sample = solver.scale_input(latents, index)
-    if "masked" in inputs:
-        sample = torch.cat(
-            [sample, _mask(inputs, sample), _item(inputs["masked"], spec).to(sample)], dim=1
-        )
+    timestep = solver.timesteps[index]
     dtype = next(network.parameters()).dtype
     prompts = [*negative, *positive]
     batch = torch.cat([sample] * max(len(prompts), 1)).to(dtype)
     extra = _conditioning(prompts, latents, dtype, spec)
-    output = cast("Any", network)(batch, solver.timesteps[index], **extra, return_dict=False)[
+    # a ControlNet reads the latents alone, also beside a network that reads mask and masked latents
+    controlled = control.residuals(batch, timestep, extra, spec, inputs, ctx)
+    if "masked" in inputs:
+        seen = torch.cat([_mask(inputs, sample), _item(inputs["masked"], spec).to(sample)], dim=1)
+        batch = torch.cat([batch, torch.cat([seen] * len(batch)).to(dtype)], dim=1)
+    output = cast("Any", network)(batch, timestep, **extra, **controlled, return_dict=False)[
         0
     ].float()
     if not negative:
@@ -272,22 +275,6 @@ def _blend(
     kept = solver.add_noise(kept, drawn[1], cast("int", spec.unhashed["index"]) + 1)
     alpha = _mask(inputs, latents)
     return (1 - alpha) * kept + alpha * latents
-
-
-@contextlib.contextmanager
-def _interruptible(network: Module, check: Callable[[], None]) -> Iterator[None]:
-    """Let ``check`` raise between the blocks of a forward pass; the next forward is not affected."""
-
-    def before(*_: object) -> None:
-        check()
-
-    blocks = [block for part in network.children() for block in (part, *part.children())]
-    handles = [block.register_forward_pre_hook(before) for block in blocks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 # --- end

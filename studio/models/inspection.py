@@ -799,6 +799,8 @@ def _folder_family(parts: Mapping[str, str], configs: Mapping[str, Config]) -> s
         family = family_of_unet(configs["unet"])
     elif "vae" in configs:
         family = family_of_vae(configs["vae"])
+    elif "controlnet" in configs:
+        family = family_of_unet(configs["controlnet"])
     return family.id if family else ""
 
 

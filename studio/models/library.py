@@ -39,7 +39,7 @@ from studio.models.inspection import (
     weights_of,
 )
 from studio.resources import resource
-from studio.values import Described, Model, ModelRef, TextEncoder, Vae
+from studio.values import Blocks, ControlNet, Described, Model, ModelRef, TextEncoder, Vae
 
 BUNDLED = "starter"
 """Name of the model that ships with the program."""
@@ -193,7 +193,7 @@ class Library:
         return inspect(self.find(name).path)
 
     def describe(self, name: str) -> Described:
-        """Describe a model: which denoiser, text encoder and VAE it offers, by content.
+        """Describe a model: which denoiser, text encoder, VAE and ControlNet it offers, by content.
 
         Raises ModelError if there is none such, if it is damaged, or if it is of a kind or family that cannot be run.
         Reads no weights except to digest files that have changed since the last time.
@@ -215,7 +215,7 @@ class Library:
         if encoders and "text_encoder" not in missing:
             refs = tuple(self._ref(entry, component) for component in encoders)
             text_encoder = TextEncoder(refs, parts.family_id)
-        return Described(model, text_encoder, vae, missing)
+        return Described(model, text_encoder, vae, self._controlnet(entry, parts), missing)
 
     def _model(self, entry: Entry, parts: _Parts, scheduler: Config, vae: Vae | None) -> Model:
         unet = parts.components["unet"]
@@ -238,6 +238,7 @@ class Library:
             downscale=downscale,
             sample_size=_sample_size(unet, parts.family, scheduler, downscale),
             scheduler={key: value for key, value in scheduler.items() if key not in _IDLE_FIELDS},
+            blocks=_blocks(unet.config),
         )
 
     def _vae(self, entry: Entry, parts: _Parts) -> Vae | None:
@@ -252,6 +253,26 @@ class Library:
             family=parts.latents,
             latent_channels=_natural(component, "latent_channels"),
             downscale=2 ** (len(blocks) - 1),
+        )
+
+    def _controlnet(self, entry: Entry, parts: _Parts) -> ControlNet | None:
+        component = parts.components.get("controlnet")
+        if component is None:
+            return None
+        _refuse_controlnet(component)
+        hint = component.config.get("conditioning_embedding_out_channels", [16, 32, 96, 256])
+        if not isinstance(hint, list) or not hint:
+            raise _malformed(component, "conditioning_embedding_out_channels")
+        blocks = _blocks(component.config)
+        if blocks is None:
+            raise _malformed(component, "block_out_channels")
+        family = family_of_unet(component.config) or parts.family
+        return ControlNet(
+            ref=self._ref(entry, component),
+            family=family.id if family else "",
+            in_channels=_natural(component, "in_channels"),
+            downscale=2 ** (len(hint) - 1),
+            blocks=blocks,
         )
 
     def _ref(self, entry: Entry, component: Component) -> ModelRef:
@@ -345,7 +366,7 @@ class Library:
         tokenizer = self._tokenizer(path)
         components: dict[str, Component] = {}
         for name in inspection.components:
-            known = family.components.get(name)
+            known = _known_config(family, name)
             if known is None:
                 continue
             config: Config = {**known, **_objects(overlays.get(name))}
@@ -451,6 +472,17 @@ class Library:
                 yield Finding(entry.name, str(error))
 
 
+def _known_config(family: Family, name: str) -> Config | None:
+    """The config of a family's component, for files that hold none."""
+    if name != "controlnet":
+        return family.components.get(name)
+    # a copy of the U-Net's down half: what only the up half has is left out
+    foreign = ("out_channels", "up_block_types", "sample_size")
+    unet = family.components["unet"]
+    ours = {field: value for field, value in unet.items() if field not in foreign}
+    return {**ours, "_class_name": "ControlNetModel"}
+
+
 _LOADABLE: Mapping[str, frozenset[str]] = {
     "unet": UNETS,
     "vae": VAES,
@@ -528,18 +560,59 @@ def _natural(component: Component, field: str) -> int:
 
 def _refuse_unet(unet: Component, latent_channels: int) -> None:
     """Raise ModelError if a U-Net reads more than latents, text, a mask and XL's sizes."""
-    config, channels = unet.config, unet.config["in_channels"]
-    what = ""
+    channels = unet.config["in_channels"]
+    what = _condition(unet.config)
     if channels not in (latent_channels, 2 * latent_channels + 1):
         what = f"reads {channels} channels for {latent_channels} of latents"
-    elif config.get("addition_embed_type") not in (None, "text_time"):
-        what = f"reads a condition of kind {config['addition_embed_type']}"
-    else:
-        for field in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type"):
-            if config.get(field) is not None:
-                what = f"reads a condition ({field})"
     if what:
         raise ModelError(f"its U-Net {what}, which is not supported", where=str(unet.weights[0]))
+
+
+def _refuse_controlnet(controlnet: Component) -> None:
+    """Raise ModelError if a ControlNet reads more than latents, text, a picture and XL's sizes."""
+    config = controlnet.config
+    what = _condition(config)
+    if config.get("conditioning_channels", 3) != 3:
+        what = f"reads pictures of {config['conditioning_channels']} channels"
+    elif config.get("global_pool_conditions"):
+        what = "follows a picture as a whole (global_pool_conditions)"
+    if what:
+        where = str(controlnet.weights[0])
+        raise ModelError(f"the ControlNet {what}, which is not supported", where=where)
+
+
+def _condition(config: Config) -> str:
+    """What a network reads beside latents, text and XL's sizes; "" if that is all."""
+    if config.get("addition_embed_type") not in (None, "text_time"):
+        return f"reads a condition of kind {config['addition_embed_type']}"
+    for field in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type"):
+        if config.get(field) is not None:
+            return f"reads a condition ({field})"
+    return ""
+
+
+def _blocks(config: Config) -> Blocks | None:
+    """What a U-Net and its ControlNets have in common; what a config leaves out is as diffusers takes it.
+
+    None where the config is none that ControlNets are made for.
+    """
+    channels = _naturals(config.get("block_out_channels", [320, 640, 1280, 1280]))
+    layers = _naturals(config.get("layers_per_block", 2))
+    widths = _naturals(config.get("cross_attention_dim", 1280))
+    if config.get("_class_name") == "UNet2DModel" or not (channels and layers and widths):
+        return None
+    residuals = [channels[0]]
+    for width, count in zip(channels, layers * len(channels), strict=False):
+        residuals += [width] * (count + 1)  # of its layers, and of the way down to the next
+    residuals[-1] = channels[-1]  # no way leads down from the last: the middle instead
+    return Blocks(tuple(residuals), widths[0], str(config.get("addition_embed_type") or ""))
+
+
+def _naturals(value: Json) -> list[int]:
+    """Positive numbers, of which a config may give one for all; none where it holds anything else."""
+    values = value if isinstance(value, list) else [value]
+    numbers = [number for number in values if type(number) is int and number > 0]
+    return numbers if len(numbers) == len(values) else []
 
 
 def _malformed(component: Component, field: str) -> ModelError:

@@ -361,6 +361,15 @@ def _is_vae(name: str) -> bool:
     return name.startswith(("encoder.", "decoder.", "quant_conv.", "post_quant_conv."))
 
 
+_CONTROLNET_PREFIX = "control_model."
+
+
+def _original_controlnet(component: Component, weights: Weights) -> Weights:
+    from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+    return cast("Weights", convert_controlnet_checkpoint(weights, dict(component.config)))
+
+
 _CLIP_PREFIXES = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
 _OPEN_CLIP_PREFIX = "cond_stage_model.model."
 _XL_OPEN_CLIP_PREFIXES = ("conditioner.embedders.1.model.", "conditioner.embedders.0.model.")
@@ -383,6 +392,7 @@ def _original_text(component: Component, weights: Weights) -> Weights:
 _ORIGINAL: Mapping[str, _Source] = {
     "unet": _Source(_is_unet, _original_unet),
     "vae": _Source(_is_vae, _original_vae),
+    "controlnet": _Source(lambda name: name.startswith(_CONTROLNET_PREFIX), _original_controlnet),
     "text_encoder": _Source(
         lambda name: name.startswith((*_CLIP_PREFIXES, _OPEN_CLIP_PREFIX)), _original_text
     ),

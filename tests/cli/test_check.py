@@ -59,7 +59,7 @@ def test_a_parameter_out_of_range_says_what_is_admitted(capsys: Captured) -> Non
 def test_a_missing_model_is_named_with_the_place_for_it(capsys: Captured) -> None:
     code, (line,) = check(with_params(SCENE, "model", model="dreamer"), capsys)
     assert code == 1
-    assert line.startswith('model: there is no model "dreamer"')
+    assert line.startswith('model.model: there is no model "dreamer"')
     assert str(Path.cwd() / "models") in line
 
 
@@ -90,7 +90,7 @@ def test_several_missing_things_are_all_found(capsys: Captured) -> None:
     assert {line.partition(":")[0] for line in lines} == {
         "first.file",
         "second.file",
-        "model",
+        "model.model",
         "odd",
     }
 

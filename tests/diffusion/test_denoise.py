@@ -22,6 +22,8 @@ from studio.registry import Chain
 from studio.resources import resource
 from studio.store import Store
 from tests.bench import Bench, fresh, linked, text_to_image, with_node, with_params
+from tests.controlnets import controlled
+from tests.diffusion.conftest import Controlling
 
 STEPS = 8
 NAMES = [name for name in SOLVERS if not name.startswith("edm")]
@@ -288,7 +290,8 @@ def _one_of(steps: int) -> Graph:
     return graph.set("denoise", end_step=1)
 
 
-MUTATIONS: dict[str, tuple[Graph, Graph]] = {
+Pair = tuple[Graph, Graph]
+MUTATIONS: dict[str, Pair] = {
     "window": (BASE, BASE.set("scheduler", eta=0.5)),
     "guidance": (BASE, BASE.set("denoise", guidance=7.0)),
     "rescale": (BASE, BASE.set("denoise", guidance_rescale=0.5)),
@@ -301,6 +304,8 @@ MUTATIONS: dict[str, tuple[Graph, Graph]] = {
     "uses.mask": (_masked(BASE, 0.6), _masked(BASE, 0.7)),
     "uses.latents": (_with_given("a pine"), _with_given("a castle")),
 }
+OF_FILES = ("model", "controlnets", "control_strengths", "uses.control")
+"""Fields whose scenarios need models and pictures of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -341,19 +346,35 @@ def _is_stale(before: Graph, after: Graph, bench: Bench) -> bool:
     return not torch.equal(stale, fresh(after))
 
 
-@pytest.mark.parametrize("field", [*MUTATIONS, "model"])
+@pytest.fixture
+def mutations(networks: tuple[Path, Path], controlling: Controlling) -> dict[str, Pair]:
+    """By field of a spec: two graphs that differ in what this field holds, and in no other."""
+    (one, two), (left, right) = controlling.folders, controlling.pictures
+    base = controlled(BASE, one, left)
+    same, other = networks
+    return {
+        **MUTATIONS,
+        "model": (_with_model(same), _with_model(other)),
+        "controlnets": (base, controlled(BASE, two, left)),
+        "control_strengths": (base, base.set("control", strength=0.5)),
+        "uses.control": (base, controlled(BASE, one, right)),
+    }
+
+
+@pytest.mark.parametrize("field", [*MUTATIONS, *OF_FILES])
 def test_a_key_without_any_one_field_gives_a_stale_picture(
-    field: str, bench: Bench, networks: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    field: str, mutations: dict[str, Pair], bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, after = MUTATIONS.get(field) or tuple(map(_with_model, networks))
+    before, after = mutations[field]
     assert not _is_stale(before, after, Bench(Store(None)))
     monkeypatch.setattr("studio.plan.key_chain", _without(field))
     assert _is_stale(before, after, bench)
 
 
-def test_every_field_of_a_spec_is_mutated() -> None:
-    graphs = [graph for pair in MUTATIONS.values() for graph in pair]
-    assert set().union(*map(_spec_fields, graphs)) == {*MUTATIONS, "model"}
+def test_every_field_of_a_spec_is_mutated(mutations: dict[str, Pair]) -> None:
+    assert mutations.keys() == {*MUTATIONS, *OF_FILES}
+    graphs = [graph for pair in mutations.values() for graph in pair]
+    assert set().union(*map(_spec_fields, graphs)) == mutations.keys()
 
 
 # --- a batch is its pictures

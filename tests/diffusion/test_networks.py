@@ -17,6 +17,8 @@ from studio.errors import GraphError
 from studio.graph import Graph
 from studio.resources import resource
 from tests.bench import Bench, fresh, linked, text_to_image, with_node, with_params
+from tests.controlnets import controlled, controlnet_of, write_picture
+from tests.diffusion.conftest import Controlling
 from tests.diffusion.test_parity import COMMON, NEGATIVE, PROMPT, SEED, STEPS, mask, picture
 from tests.models import originals
 
@@ -40,17 +42,37 @@ def compatible(folder: Path, size: int) -> Graph:
     )
 
 
-def test_sdxl_with_its_two_encoders_and_sizes_is_the_stock_pipeline(tmp_path: Path) -> None:
+def sdxl(folder: Path) -> Any:
+    """A tiny Stable Diffusion XL that reads what its encoders give, written to a folder."""
     pipe = originals.sdxl_pipeline()
     widths = {"cross_attention_dim": 32 + 64}
     torch.manual_seed(4)
     pipe.unet = diffusers.UNet2DConditionModel.from_config({**pipe.unet.config, **widths}).eval()
-    pipe.save_pretrained(tmp_path / "xl")
+    pipe.save_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_sdxl_with_its_two_encoders_and_sizes_is_the_stock_pipeline(tmp_path: Path) -> None:
+    pipe = sdxl(tmp_path / "xl")
     generator = torch.Generator().manual_seed(SEED)
     reference = pipe(**COMMON, width=64, height=64, generator=generator)[0]
     graph = compatible(tmp_path / "xl", 64).set("scheduler", solver="euler")
     assert torch.equal(fresh(graph), reference)
+
+
+def test_sdxl_with_a_controlnet_is_the_stock_pipeline(tmp_path: Path) -> None:
+    pipe = sdxl(tmp_path / "xl")
+    # two blocks in the VAE: two pixels per latent
+    controlnet = controlnet_of(pipe.unet, 13, (16, 32))
+    controlnet.save_pretrained(tmp_path / "control")
+    stock = diffusers.StableDiffusionXLControlNetPipeline(**pipe.components, controlnet=controlnet)
+    stock.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEED)
+    reference = stock(**COMMON, image=picture(), width=64, height=64, generator=generator)[0]
+    graph = compatible(tmp_path / "xl", 64).set("scheduler", solver="euler")
+    file = write_picture(tmp_path / "picture.png")
+    assert torch.equal(fresh(controlled(graph, tmp_path / "control", file)), reference)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +120,26 @@ def test_an_inpainting_network_is_the_stock_pipeline(nine_channels: Path, tmp_pa
     assert torch.equal(fresh(graph), reference)
 
 
+def test_an_inpainting_network_with_a_controlnet_is_the_stock_pipeline(
+    nine_channels: Path, tmp_path: Path, controlling: Controlling
+) -> None:
+    pipe: Any = diffusers.StableDiffusionControlNetInpaintPipeline.from_pretrained(
+        nine_channels,
+        controlnet=controlling.modules[0],
+        torch_dtype=torch.float32,
+        local_files_only=True,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEED)
+    given = {"image": picture(), "mask_image": mask(), "width": 128, "height": 128}
+    control = {"control_image": picture(), "controlnet_conditioning_scale": 1.0}
+    reference = pipe(**COMMON, **given, **control, strength=1.0, generator=generator)[0]
+    graph = inpainting(nine_channels, tmp_path)
+    graph = linked(linked(graph, "mask.mask", "denoise.mask"), "hole.latents", "denoise.masked")
+    file = write_picture(tmp_path / "control.png")
+    assert torch.equal(fresh(controlled(graph, controlling.folders[0], file)), reference)
+
+
 def test_an_inpainting_network_asks_for_mask_and_masked_latents(
     nine_channels: Path, tmp_path: Path
 ) -> None:
@@ -108,7 +150,9 @@ def test_an_inpainting_network_asks_for_mask_and_masked_latents(
         Bench().run(linked(graph, "mask.mask", "denoise.mask"))
 
 
-def test_a_network_in_pixel_space_is_the_stock_pipeline(tmp_path: Path) -> None:
+def test_a_network_in_pixel_space_is_the_stock_pipeline(
+    tmp_path: Path, controlling: Controlling
+) -> None:
     torch.manual_seed(3)
     unet = diffusers.UNet2DModel(
         sample_size=16,
@@ -133,3 +177,8 @@ def test_a_network_in_pixel_space_is_the_stock_pipeline(tmp_path: Path) -> None:
     )
     graph = with_params(graph, scheduler={"solver": "ddpm"})
     assert torch.equal((fresh(graph) / 2 + 0.5).clamp(0, 1), reference)
+    file = write_picture(tmp_path / "picture.png")
+    with pytest.raises(
+        GraphError, match=r'denoise\.control: .* is a ControlNet, and ".*" takes none'
+    ):
+        Bench().run(controlled(graph, controlling.folders[0], file))

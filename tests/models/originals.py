@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
@@ -188,9 +189,37 @@ _OUTER = {
 }
 
 
-def original_unet(unet: UNet2DConditionModel) -> dict[str, Tensor]:
+_HINT = {"conv_in": 0, "conv_out": 14, **{f"blocks.{index}": 2 * index + 2 for index in range(6)}}
+
+
+def original_controlnet(controlnet: ControlNetModel) -> dict[str, Tensor]:
+    """The weights of a ControlNet under the names of its authors, from lllyasviel/ControlNet."""
+
+    def renamed(name: str) -> str:
+        for ours, number in _HINT.items():
+            name = name.replace(
+                f"controlnet_cond_embedding.{ours}.", f"control_model.input_hint_block.{number}."
+            )
+        name = re.sub(r"^controlnet_down_blocks\.(\d+)", r"control_model.zero_convs.\1.0", name)
+        return name.replace("controlnet_mid_block.", "control_model.middle_block_out.0.")
+
+    state = controlnet.state_dict()
+    ours = {name: weight for name, weight in state.items() if not name.startswith("controlnet_")}
+    copied = original_unet(controlnet, ours)
+    return {
+        **{
+            name.replace("model.diffusion_model.", "control_model."): copied[name]
+            for name in copied
+        },
+        **{renamed(name): state[name] for name in state if name not in ours},
+    }
+
+
+def original_unet(
+    unet: UNet2DConditionModel | ControlNetModel, weights: Weights | None = None
+) -> dict[str, Tensor]:
     layers: int = unet.config.layers_per_block + 1
-    has_attention = [name.startswith("CrossAttn") for name in unet.config.up_block_types]
+    has_attention = [name.startswith("CrossAttn") for name in unet.config.get("up_block_types", ())]
 
     def renamed(name: str) -> str:
         for ours, theirs in _OUTER.items():
@@ -216,7 +245,7 @@ def original_unet(unet: UNet2DConditionModel) -> dict[str, Tensor]:
         at = block * layers + number
         return ".".join([f"output_blocks.{at}.{int(kind == 'attentions')}", *parts[4:]])
 
-    state = unet.state_dict()
+    state = unet.state_dict() if weights is None else weights
     return {f"model.diffusion_model.{renamed(name)}": state[name] for name in state}
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.errors import ModelError
+from studio.models.families import families
 from studio.models.inspection import Kind, inspect, read_header
 from studio.resources import resource
 from tests.models.originals import write_header
@@ -391,6 +392,13 @@ def test_the_starter_folder_is_sound() -> None:
 def test_a_folder_of_one_component_is_known(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "vae", None, {".": {"_class_name": "AutoencoderKL"}})
     assert inspect(folder).kind is Kind.VAE
+
+
+def test_a_controlnets_folder_is_known_with_its_family(tmp_path: Path) -> None:
+    unet = families()["sd1"].components["unet"]
+    config = {**unet, "_class_name": "ControlNetModel"}
+    found = inspect(write_folder(tmp_path / "canny", None, {".": config}))
+    assert (found.kind, found.family, found.components) == (Kind.CONTROLNET, "sd1", ("controlnet",))
 
 
 def test_a_flux_folder_is_recognised(tmp_path: Path) -> None:

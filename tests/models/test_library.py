@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from studio.errors import ModelError
 from studio.facts import Facts
 from studio.models.library import Library
 from studio.resources import resource
-from studio.values import ModelRef
+from studio.values import Blocks, ModelRef
+from tests.controlnets import starter_controlnet
 from tests.models.conftest import Tiny
 from tests.models.originals import write_header, write_single
 
@@ -114,6 +116,87 @@ def test_the_digest_is_of_the_file_contents(library: Library, facts: Facts) -> N
     remembered = facts.get("digest", str(weights.resolve()))
     assert isinstance(remembered, list)
     assert remembered[-1] == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_a_controlnet_is_described_with_what_it_must_fit(library: Library) -> None:
+    starter_controlnet(1).save_pretrained(library.folders[0] / "edges")
+    found = library.describe("edges").controlnet
+    assert found is not None
+    # 96 channels at 16 x 16 latents: the first layer, a block's one layer and its way down; then 160: one, and the
+    # middle
+    assert found.blocks == Blocks((96, 96, 96, 160, 160), 128)
+    assert (found.family, found.in_channels, found.downscale) == ("", 4, 8)
+    assert found.ref.component == "controlnet"
+    model = library.describe("starter").model
+    assert model is not None
+    assert model.blocks == found.blocks
+    assert library.describe("edges").model is None
+    assert library.describe("starter").controlnet is None
+
+
+def test_the_residuals_of_a_description_are_those_of_the_network() -> None:
+    controlnet = starter_controlnet(1)
+    down, middle = controlnet(
+        torch.zeros(1, 4, 16, 16),
+        1,
+        encoder_hidden_states=torch.zeros(1, 2, 128),
+        controlnet_cond=torch.zeros(1, 3, 128, 128),
+        return_dict=False,
+    )
+    assert [part.shape[1] for part in (*down, middle)] == [96, 96, 96, 160, 160]
+
+
+@pytest.mark.parametrize(
+    ("width", "channels", "family", "residuals"),
+    [(768, 320, "sd1", 13), (1024, 320, "sd2", 13)],
+)
+def test_a_single_file_of_a_controlnet_is_described_by_its_family(
+    library: Library, width: int, channels: int, family: str, residuals: int
+) -> None:
+    names = {
+        "control_model.time_embed.0.weight": (1280, 320),
+        "control_model.input_blocks.0.0.weight": (channels, 4, 3, 3),
+        "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, width),
+    }
+    write_header(library.folders[0] / "canny.safetensors", names)
+    found = library.describe("canny").controlnet
+    assert found is not None
+    assert (found.family, found.in_channels, found.downscale) == (family, 4, 8)
+    assert found.blocks.text_width == width
+    # 12 skip connections of Stable Diffusion's U-Net, and the middle
+    assert len(found.blocks.residuals) == residuals
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conditioning_channels": 1}, "reads pictures of 1 channels"),
+        ({"global_pool_conditions": True}, "follows a picture as a whole"),
+        ({"class_embed_type": "timestep"}, r"reads a condition \(class_embed_type\)"),
+        ({"block_out_channels": "wide"}, "has no sound block_out_channels"),
+        ({"conditioning_embedding_out_channels": 3}, "has no sound conditioning_embedding"),
+    ],
+)
+def test_a_controlnet_that_cannot_be_run_is_refused(
+    library: Library, change: dict[str, object], message: str
+) -> None:
+    folder = library.folders[0] / "edges"
+    starter_controlnet(1).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    with pytest.raises(ModelError, match=message):
+        library.describe("edges")
+
+
+def test_a_controlnet_of_no_known_family_in_one_file_is_refused(library: Library) -> None:
+    names = {
+        "conv_in.weight": (320, 4, 3, 3),
+        "controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+        "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": (640, 123),
+    }
+    write_header(library.folders[0] / "strange.safetensors", names)
+    with pytest.raises(ModelError, match="is a ControlNet of no family that we know"):
+        library.describe("strange")
 
 
 def test_a_pixel_space_model_is_described_without_text_and_vae(library: Library) -> None:

@@ -18,7 +18,9 @@ from studio.models.library import Component, Library
 from studio.models.loading import chosen_dtype, load_module, load_text, size_of
 from studio.resources import resource
 from studio.values import ModelRef
+from tests.controlnets import controlnet_of
 from tests.models.conftest import Tiny
+from tests.models.originals import SD1_UNET, SDXL_UNET, original_controlnet, write_single
 
 NAMES = ("unet", "vae", "text_encoder")
 
@@ -29,6 +31,7 @@ def component(library: Library, name: str, part: str) -> Component:
     refs += [found.model.ref] if found.model else []
     refs += [found.vae.ref] if found.vae else []
     refs += found.text_encoder.refs if found.text_encoder else ()
+    refs += [found.controlnet.ref] if found.controlnet else []
     return library.component(next(ref for ref in refs if ref.component == part))
 
 
@@ -97,6 +100,27 @@ def test_an_sdxl_file_is_loaded_bit_for_bit(tiny_sdxl: Tiny, facts: Facts, part:
     library = Library([tiny_sdxl.library], facts)
     assert_same(load(library, "file", part), getattr(tiny_sdxl.pipeline, part))
     assert_same(load(library, "folder", part), getattr(tiny_sdxl.pipeline, part))
+
+
+@pytest.mark.parametrize("name", ["folder", "diffusers", "original"])
+def test_a_controlnet_is_loaded_bit_for_bit(tiny_sd1: Tiny, library: Library, name: str) -> None:
+    theirs = controlnet_of(tiny_sd1.pipeline.unet, 1)
+    place = library.folders[0]
+    theirs.save_pretrained(place / "folder")
+    overlay = {"components": {"controlnet": SD1_UNET}}
+    write_single(place / "diffusers.safetensors", theirs.state_dict(), overlay)
+    write_single(place / "original.safetensors", original_controlnet(theirs), overlay)
+    assert_same(load(library, name, "controlnet"), theirs)
+
+
+def test_a_controlnet_of_xl_in_one_file_is_loaded_bit_for_bit(
+    tiny_sdxl: Tiny, library: Library
+) -> None:
+    theirs = controlnet_of(tiny_sdxl.pipeline.unet, 1)
+    overlay = {"components": {"controlnet": SDXL_UNET}}
+    path = library.folders[0] / "xl.safetensors"
+    write_single(path, theirs.state_dict(), overlay, has_tokenizer=False)
+    assert_same(load(library, "xl", "controlnet"), theirs)
 
 
 def test_only_the_families_own_padding_is_used(tiny_sdxl: Tiny, facts: Facts) -> None:
@@ -193,6 +217,7 @@ def test_loading_is_silent_and_asks_no_network(tiny_sdxl: Tiny, tmp_path: Path) 
     path = models / "folder" / "unet" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**config, "field_of_tomorrow": 1}), encoding="utf-8")
+    controlnet_of(tiny_sdxl.pipeline.unet, 1).save_pretrained(models / "control")
     program = (
         "import socket, sys; from pathlib import Path\n"
         "def refuse(*_, **__): raise AssertionError('the network was asked')\n"
@@ -206,6 +231,7 @@ def test_loading_is_silent_and_asks_no_network(tiny_sdxl: Tiny, tmp_path: Path) 
         "    found = library.describe(name)\n"
         "    pool.get(found.model.ref); pool.get(found.vae.ref)\n"
         "    for ref in found.text_encoder.refs: pool.text(ref)\n"
+        "pool.get(library.describe('control').controlnet.ref)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True

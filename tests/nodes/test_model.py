@@ -49,11 +49,25 @@ def test_the_parts_are_those_of_the_whole() -> None:
 
 
 def test_a_missing_part_is_named_with_its_reason() -> None:
-    with pytest.raises(ModelError, match="no vae: pixels has no vae"):
+    with pytest.raises(ModelError, match=r"^\.model: no vae: pixels has no vae"):
         load_vae(Planner(), "pixels")
     assert load_unet(Planner(), "pixels").family == "starter"
 
 
 def test_an_unknown_model_says_which_there_are() -> None:
-    with pytest.raises(ModelError, match='did you mean "starter"'):
+    with pytest.raises(ModelError, match=r'^\.model: there is no model .*did you mean "starter"'):
         load_model(Planner(), "startre")
+
+
+def test_a_model_of_the_wanted_content_is_taken_and_another_refused() -> None:
+    ctx = Planner()
+    digest = ctx.describe("starter").digest
+    assert load_model(ctx, digest=digest) == load_model(ctx)
+    with pytest.raises(ModelError, match=f'"starter" has the digest {digest}, not 00') as caught:
+        load_model(ctx, digest="00")
+    assert caught.value.located("model").where == "model.digest"
+
+
+def test_a_missing_model_says_which_content_is_meant() -> None:
+    with pytest.raises(ModelError, match="the one that is meant has the digest 00"):
+        load_model(Planner(), "nowhere", digest="00")
