@@ -382,6 +382,18 @@ class Plan:
             if node.status in ("runs", "resumes") and node.steps
         )
 
+    def to_json(self) -> dict[str, object]:
+        """The plan as plain data: ``nodes`` by id, and the totals."""
+        nodes = {node.node: dataclasses.asdict(node) for node in self.nodes}
+        for node in nodes.values():
+            del node["node"]
+        return {
+            "nodes": nodes,
+            "model_calls": self.model_calls,
+            "seconds": self.seconds,
+            "bytes": self.bytes,
+        }
+
 
 def plan(
     graph: Graph,

@@ -70,30 +70,31 @@ def parse(given: Sequence[str]) -> argparse.Namespace:
         words = [*words[position + 1 :], "--help"]
         position = 0 if len(words) > 1 else None
     if position is not None and words[position] not in commands.choices:
-        raise _not_a_command(words[position], commands.choices)
+        file = _file_to_edit(words[position], commands.choices)
+        options, unknown = root.parse_known_args(words[:position] + words[position + 1 :])
+        if unknown:
+            raise _unknown(unknown[0], root, root)
+        return _editor(options, file)
     options, unknown = root.parse_known_args(words)
     command = commands.choices[words[position]] if position is not None else root
     if unknown:
         raise _unknown(unknown[0], root, command)
-    if position is None:
-        raise _editor("FILE")
-    return options
+    return _editor(options, None) if position is None else options
 
 
-def _not_a_command(word: str, commands: Iterable[str]) -> ArgumentError:
+def _file_to_edit(word: str, commands: Iterable[str]) -> Path:
     is_file = os.path.exists(word) or Path(word).suffix.lower() in (".json", ".png")
     if is_file or Path(word).name != word:
-        return _editor(word)
+        return Path(word)
     from studio.graph import nearest
 
-    return ArgumentError(f'there is no command "{word}"', remedy=nearest(word, commands))
+    raise ArgumentError(f'there is no command "{word}"', remedy=nearest(word, commands))
 
 
-def _editor(file: str) -> ArgumentError:
-    return ArgumentError(
-        "the editor is not part of this version",
-        remedy=f"evaluate a workflow with: studio run {file}",
-    )
+def _editor(options: argparse.Namespace, file: Path | None) -> argparse.Namespace:
+    options.module = options.function = "editor"
+    options.file = file
+    return options
 
 
 def _unknown(
@@ -163,6 +164,12 @@ def _evaluation(commands: _Commands[argparse.ArgumentParser]) -> None:
     plan.add_argument("--json", action="store_true", help="the plan as one JSON object")
     _engine(plan)
     _cache(plan)
+
+    # without a summary it is not listed: the editor starts it, and speaks with it by stdin and stdout
+    worker = _command(commands, "worker", "")
+    worker.add_argument("--scratch", type=Path, required=True, metavar="DIR")
+    _engine(worker)
+    _cache(worker)
 
     replay = _command(
         commands, "replay", "run again what made a picture and compare: identical, or what differs"
@@ -269,9 +276,12 @@ def _command(
     module: str = "",
     function: str = "",
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name, help=summary, description=_sentence(summary), allow_abbrev=False
-    )
+    if summary:
+        command = commands.add_parser(
+            name, help=summary, description=_sentence(summary), allow_abbrev=False
+        )
+    else:
+        command = commands.add_parser(name, allow_abbrev=False)
     command.set_defaults(module=module or name, function=function or name)
     # SUPPRESS: the default of a command would undo what stands before it
     command.add_argument(

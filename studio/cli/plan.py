@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from studio.cli.arguments import settings
@@ -28,23 +27,10 @@ def plan(options: argparse.Namespace) -> int:
             str(file.resolve()),
         )
     if options.json:
-        write_json(_as_json(planned))
+        write_json(planned.to_json())
     else:
         print("\n".join([*table(map(_row, planned.nodes)), _total(planned)]))
     return 0
-
-
-def _as_json(planned: Plan) -> dict[str, object]:
-    nodes = {
-        node.node: {k: v for k, v in dataclasses.asdict(node).items() if k != "node"}
-        for node in planned.nodes
-    }
-    return {
-        "nodes": nodes,
-        "model_calls": planned.model_calls,
-        "seconds": planned.seconds,
-        "bytes": planned.bytes,
-    }
 
 
 def _row(node: Planned) -> tuple[str, str, str]:

@@ -1,0 +1,754 @@
+"""The worker as its parent sees it: a child process that is started, asked, cancelled, killed and started again.
+
+Imports neither torch nor Qt, so the editor may. The child is ``python -m studio worker`` (``studio.worker``); it runs
+the same engine over the same store as the command line.
+
+The protocol: JSON objects, one a line, UTF-8, over the child's stdin and stdout. Nothing is pickled. Pixels in lines
+are base64 of 8-bit RGB, row by row from the top left, at most 256 pixels a side; whole pictures are files.
+
+*Requests*, to the child (``Request``): ``do`` and ``id``, the ``workflow`` as the text of its file, ``base`` (the
+folder that relative files are relative to), ``name`` (under which the workflow's past is remembered: the resolved path
+of its file, so that editor and command line share it), ``edits`` (``NODE.PARAM=VALUE``), ``targets``.
+
+::
+
+    run         evaluate; ``output``: folder for pictures ("": BASE/output). The newest run wins: the one before is
+                cancelled
+    cancel      stop the run ``id``
+    plan        what would run and why; answered beside a run
+    look        what a ``node`` has given, if that is stored
+    trajectory  the stored states of the loop ``node``, of picture ``picture`` of its batch
+    stop        end in good order; so does the end of stdin
+
+Where a ``plan``, ``look`` or ``trajectory`` still waits when a newer one of the same name comes, it is never answered.
+
+*Events*, from the child. Those of a run have ``run``, answers have ``request``; ``problems`` are a list of objects with
+``node``, ``what``, ``where``, ``remedy``, empty where all is well.
+
+::
+
+    hello       protocol, studio, pid, device, dtype, threads, memory_bytes, numerics {…}, cache (folder or null): it
+                listens, plans can be had
+    worker      state "ready", seconds: torch is imported, models can be run
+    refused     what, where, remedy: it cannot work with these settings, and ends
+    started node step progress finished failed done
+                the engine's (``studio.events``); ``step`` and ``progress`` thinned out, the last of a node always sent
+    preview     node, step, width, height, rgb: the predicted picture after a step, at most 10 a second
+    picture     node, output, key, index, count (of the batch), width, height, rgb, full_width, full_height, path,
+                is_saved, pixels_sha256: a picture that a node gave, when the node is finished, or looked at (then with
+                ``request``). ``path`` is a file with the whole picture: the one that was saved, else one that lives
+                as long as the worker; "" where only the small one was asked for. ``key`` names the result in the store
+    plan        name, nodes {ID: {type, key, status, from_step, steps, reason, seconds, bytes}}, model_calls, seconds,
+                bytes, problems
+    look        node, count (pictures sent; 0: not stored), problems; after the pictures
+    trajectory  node, picture, pictures (of the batch), steps, sigmas, timesteps (steps + 1 of each; null: unknown),
+                stored (numbers of steps done, rising), problems; before its states
+    state       node, picture, step, sigma, timestep, width, height, x_t, x_0: pixels of one stored state; x_0 is null
+                before the first step
+    memory      bytes (resident), device_bytes (held by torch on an accelerator, else null), total_bytes (of the
+                device), models [{name, component, bytes}], problem (why the store cannot write, else null)
+
+``Worker`` adds events of its own::
+
+    worker      state "starting", reason | "crashed", run, node, what, remedy, exit, log | "stopped", what, where,
+                remedy ("" where it was asked to)
+
+and drops those of runs that are not the latest. Every run that is not superseded ends with exactly one ``done``: where
+the child died it is told ``failed``, where it was killed because it did not obey, ``cancelled``. What was asked of a
+child that died, runs apart, is to be asked again after its successor's ``hello``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+from studio.events import Done, Event, Failed, NodeReport, RunStatus
+
+PROTOCOL = 1
+LINE_BYTES = 64 * 2**20
+"""The longest line that is taken from the child."""
+
+Message = dict[str, object]
+"""An event as it comes out of JSON."""
+Do = Literal["run", "cancel", "plan", "look", "trajectory", "stop"]
+
+_COALESCED = frozenset({"step", "progress", "preview"})
+"""Events of which only the latest of a node counts."""
+_PACE_S = 0.016
+"""Between two deliveries: a frame."""
+_LOG_BYTES = 32_768
+_SCRATCH = "studio-worker-"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A message to the worker; what does not matter to ``do`` keeps its default."""
+
+    do: Do
+    id: str = ""
+    workflow: str = ""
+    base: str = ""
+    name: str = ""
+    targets: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
+    output: str = ""
+    node: str = ""
+    picture: int = 0
+
+    def line(self) -> bytes:
+        """The request as a line of JSON, escaped to ASCII: file names may be no Unicode."""
+        told = {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        return json.dumps(told).encode("ascii") + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Request:
+        """The inverse of ``line``; raises ValueError for what is no request."""
+        found = json.loads(line)
+        if not isinstance(found, dict) or found.get("do") not in get_args(Do):
+            raise ValueError("it is no request")
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        given: dict[str, object] = {}
+        for name, value in found.items():
+            default = defaults.get(name)
+            given[name] = tuple(value) if isinstance(value, list) else value
+            if name != "do" and type(given[name]) is not type(default):
+                raise ValueError(f"{name} is not known, or of another type")
+        return cls(**given)  # type: ignore[arg-type]  # checked against the defaults
+
+
+# --- the way to the consumer
+
+
+class Mailbox:
+    """Events between a thread that reads and one that consumes, bounded: the reader waits where nothing can be dropped.
+
+    Of steps, progress and previews only the latest of each node is kept.
+    """
+
+    def __init__(self, *, events: int = 1024, size: int = 2 * LINE_BYTES) -> None:
+        """``events`` and ``size`` (bytes of JSON): how much may wait; a single event always may."""
+        self._most, self._most_bytes = events, size
+        self._condition = threading.Condition()
+        self._waiting: dict[object, tuple[Message, int]] = {}
+        self._bytes = 0
+        self._serial = itertools.count()
+        self._is_lenient = self._is_closed = False
+
+    def put(self, event: Message, size: int = 0, *, is_patient: bool = True) -> None:
+        """Add an event, after waiting for room if ``is_patient``; drops it once the box is closed."""
+        kind = event.get("event")
+        key: object = (kind, event.get("node")) if kind in _COALESCED else next(self._serial)
+        with self._condition:
+            if is_patient:
+                self._condition.wait_for(lambda: self._is_lenient or self._has_room(key, size))
+            if self._is_closed:
+                return
+            _, former = self._waiting.pop(key, ({}, 0))
+            self._waiting[key] = (event, size)
+            self._bytes += size - former
+            self._condition.notify_all()
+
+    def _has_room(self, key: object, size: int) -> bool:
+        if not self._waiting or key in self._waiting:
+            return True
+        return len(self._waiting) < self._most and self._bytes + size <= self._most_bytes
+
+    def take(self) -> list[Message]:
+        """All that waits, in order, once there is something; empty once the box is closed and empty."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._is_closed or self._waiting)
+            taken = [event for event, _ in self._waiting.values()]
+            self._waiting.clear()
+            self._bytes = 0
+            self._condition.notify_all()
+            return taken
+
+    def relent(self) -> None:
+        """Let nobody wait for room any more."""
+        with self._condition:
+            self._is_lenient = True
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Take nothing more; what waits can still be taken."""
+        with self._condition:
+            self._is_lenient = self._is_closed = True
+            self._condition.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+# --- one process
+
+
+class _Garbled(Exception):
+    """What the child wrote is not of the protocol."""
+
+
+class _Child:
+    """One process with its three pipes. Made by a thread that outlives it: Linux ends it with that thread."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start; raises OSError."""
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self._outbox: dict[object, bytes] = {}
+        self._serial = itertools.count()
+        self._condition = threading.Condition()
+        self._is_ended = False
+        self._log = bytearray()
+        self.killed_for = ""
+        """Why it was killed, if by us."""
+        self.refusal: Message | None = None
+        self.was_ready = False
+        self._threads = [
+            threading.Thread(target=work, name=f"worker {name}", daemon=True)
+            for name, work in (("writer", self._write), ("log", self._read_log))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """The end of what it wrote to stderr."""
+        return bytes(self._log[-_LOG_BYTES:]).decode("utf-8", "replace")
+
+    def send(self, request: Request) -> None:
+        """Send a request soon; never waits. What it makes useless and was not sent yet is dropped."""
+        is_question = request.do in ("plan", "look", "trajectory")
+        key: object = (request.do, request.name) if is_question else next(self._serial)
+        with self._condition:
+            self._outbox.pop(key, None)
+            self._outbox[key] = request.line()
+            self._condition.notify_all()
+
+    def lines(self, longest: int) -> Iterator[bytes]:
+        """What it says, until it ends; raises _Garbled for a line longer than ``longest``."""
+        output = self._process.stdout
+        assert output is not None
+        while line := output.readline(longest + 1):
+            if len(line) > longest:
+                raise _Garbled(f"it wrote a line of more than {longest} bytes")
+            if not line.endswith(b"\n"):
+                return  # cut off by its end
+            yield line
+
+    def kill(self, reason: str) -> None:
+        """End it at once."""
+        self.killed_for = self.killed_for or reason
+        self._process.kill()
+
+    def end(self) -> int:
+        """Wait for its end, give everything back and return the exit code."""
+        code = self._process.wait()
+        with self._condition:
+            self._is_ended = True
+            self._condition.notify_all()
+        for thread in self._threads:
+            # somebody else may have inherited its stderr, and keep it open
+            thread.join(1.0)
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # unsent requests meet a closed pipe
+                pipe.close()  # type: ignore[union-attr]  # Popen was asked for both
+        return code
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._is_ended or self._outbox)
+                if self._is_ended:
+                    return
+                line = self._outbox.pop(next(iter(self._outbox)))
+            try:
+                pipe.write(line)
+                pipe.flush()
+            except (OSError, ValueError):
+                return  # it has gone, which whoever reads from it finds out
+
+    def _read_log(self) -> None:
+        pipe: IO[bytes] | None = self._process.stderr
+        assert pipe is not None
+        with pipe:
+            while data := pipe.read1(65_536):  # type: ignore[attr-defined]  # Popen gives a BufferedReader
+                self._log += data
+                del self._log[:-_LOG_BYTES]
+
+
+# --- the worker
+
+
+class Worker:
+    """The worker process, kept alive: the parent's side.
+
+    Methods may be called from every thread and do not wait, but for ``stop``. ``on_event`` is called with each event
+    on a thread of the worker's own; while it does not return, events wait, a bounded number of them, and then the
+    child does.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[str] = (),
+        on_event: Callable[[Message], None] = lambda event: None,
+        *,
+        command: Sequence[str] = (),
+        cancel_timeout_s: float | None = 3.0,
+        attempts: int = 3,
+        line_bytes: int = LINE_BYTES,
+    ) -> None:
+        """Describe a worker; ``start``, or the first request, starts it.
+
+        ``settings``: options of ``studio worker``, such as ``--device cpu``. ``cancel_timeout_s``: how long a cancelled
+        run may go on before the process is killed and started again; None: for ever. ``attempts``: how often in a row
+        it may end before it is ready; after that it stays stopped until the next request. ``command``: what to start
+        in place of ``studio worker``. ``line_bytes``: the longest line that is taken from it.
+        """
+        self._settings = tuple(settings)
+        self._on_event = on_event
+        self._command = tuple(command)
+        self._timeout_s = cancel_timeout_s
+        self._attempts = attempts
+        self._line_bytes = line_bytes
+        self._ids = itertools.count(1)
+        self._lock = threading.Condition()
+        self._mailbox = Mailbox()
+        self._scratch: Path | None = None
+        self._threads: list[threading.Thread] = []
+        self._is_running = self._is_stopping = False
+        self._child: _Child | None = None
+        self._held: dict[tuple[Do, str], Request] = {}
+        """Requests that wait for a process."""
+        self._deadlines: dict[str, float | None] = {}
+        """Runs of the process that are not done; when it has to be, for those that were cancelled."""
+        # of the latest run
+        self._request = Request("run")
+        self._began_s = 0.0
+        self._has_begun = False
+        self._node = ""
+        self._reports: dict[str, NodeReport] = {}
+
+    # --- requests
+
+    def submit(
+        self,
+        workflow: str,
+        *,
+        base: str | Path,
+        name: str = "",
+        targets: Sequence[str] = (),
+        edits: Sequence[str] = (),
+        output: str | Path = "",
+    ) -> str:
+        """Run a workflow, in place of any run before it; returns the run's id."""
+        request = Request(
+            "run",
+            f"run-{next(self._ids)}",
+            workflow,
+            str(base),
+            name,
+            tuple(targets),
+            tuple(edits),
+            str(output),
+        )
+        with self._lock:
+            self._overdue()
+            self._request, self._has_begun, self._node, self._reports = request, False, "", {}
+            self._began_s = time.monotonic()
+            self.start()
+            self._send(request)
+        return request.id
+
+    def cancel(self, run: str = "") -> None:
+        """Stop a run (the latest, by default), if it is not done; its ``done`` says when it has stopped."""
+        with self._lock:
+            run = run or self._request.id
+            held = self._held.get(("run", ""))
+            if held is not None and held.id == run:
+                del self._held["run", ""]
+                self._close("cancelled")
+            elif run in self._deadlines:
+                self._overdue(run)
+                self._send(Request("cancel", run))
+
+    def plan(
+        self,
+        workflow: str,
+        *,
+        base: str | Path,
+        name: str = "",
+        targets: Sequence[str] = (),
+        edits: Sequence[str] = (),
+    ) -> str:
+        """Ask what would run; returns the request's id."""
+        return self._ask(
+            Request(
+                "plan", "", workflow, str(base), name, targets=tuple(targets), edits=tuple(edits)
+            )
+        )
+
+    def look(
+        self,
+        workflow: str,
+        node: str,
+        *,
+        base: str | Path,
+        name: str = "",
+        edits: Sequence[str] = (),
+    ) -> str:
+        """Ask for what a node has given, whole; returns the request's id."""
+        return self._ask(
+            Request("look", "", workflow, str(base), name, edits=tuple(edits), node=node)
+        )
+
+    def trajectory(
+        self,
+        workflow: str,
+        node: str,
+        *,
+        base: str | Path,
+        name: str = "",
+        picture: int = 0,
+        edits: Sequence[str] = (),
+    ) -> str:
+        """Ask for the stored states of a loop; returns the request's id."""
+        return self._ask(
+            Request(
+                "trajectory",
+                "",
+                workflow,
+                str(base),
+                name,
+                edits=tuple(edits),
+                node=node,
+                picture=picture,
+            )
+        )
+
+    def _ask(self, request: Request) -> str:
+        request = dataclasses.replace(request, id=f"{request.do}-{next(self._ids)}")
+        with self._lock:
+            self.start()
+            self._send(request)
+        return request.id
+
+    def _send(self, request: Request) -> None:
+        if self._child is not None:
+            if request.do == "run":
+                self._deadlines[request.id] = None
+            self._child.send(request)
+        elif request.do != "cancel":
+            key = (request.do, "" if request.do == "run" else request.name)
+            self._held[key] = request
+
+    def _overdue(self, run: str = "") -> None:
+        """Give runs (all, by default) that were not cancelled before until the timeout to end."""
+        timeout_s = math.inf if self._timeout_s is None else self._timeout_s
+        for one, deadline in self._deadlines.items():
+            if deadline is None and run in ("", one):
+                self._deadlines[one] = time.monotonic() + timeout_s
+        self._lock.notify_all()
+
+    # --- life
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a process."""
+        return self._child is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id."""
+        child = self._child
+        return child.pid if child else None
+
+    def start(self) -> None:
+        """Start the process, unless there is one or it is being stopped."""
+        with self._lock:
+            if self._is_stopping or self._is_running:
+                return
+            self._is_running = True
+            self._mailbox = Mailbox()
+            self._scratch = self._scratch or _scratch_folder()
+            self._threads = [
+                threading.Thread(target=self._supervise, name="worker reader", daemon=True),
+                threading.Thread(
+                    target=self._deliver, args=[self._mailbox], name="worker events", daemon=True
+                ),
+                threading.Thread(target=self._watch, name="worker watch", daemon=True),
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def kill(self) -> None:
+        """End the process, and the run, at once, whatever it does; a new process is started."""
+        with self._lock:
+            self._overdue()
+            if self._child is not None:
+                self._child.kill("it was told to")
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End the process in good order, or after ``timeout_s`` at once; the last event is that it has stopped.
+
+        Waits for the end, and until it is told, unless called by ``on_event``.
+        """
+        with self._lock:
+            threads, self._threads = self._threads, []
+            if not threads:
+                return
+            self._is_stopping = True
+            self._mailbox.relent()
+            if self._child is not None:
+                self._child.send(Request("stop"))
+            self._lock.notify_all()
+        threads[0].join(timeout_s)
+        self.kill()
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout_s)
+        with self._lock:
+            self._is_stopping = False
+            scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _supervise(self) -> None:
+        """Keep a process running and read from it; a thread of its own for as long as there is one."""
+        fruitless = 0
+        reason = ""
+        refusal: Mapping[str, object] = {}
+        while True:
+            self._say("starting", reason=reason)
+            try:
+                child = _Child(self._arguments())
+            except OSError as error:
+                refusal = {"what": f"the worker cannot be started ({error.strerror or error})"}
+                break
+            with self._lock:
+                self._child = child
+                held, self._held = self._held, {}
+                for request in held.values():
+                    self._send(request)
+                if self._is_stopping:
+                    child.send(Request("stop"))
+            fault = self._read(child)
+            code = child.end()
+            was_fruitless = not child.was_ready and bool(fault or not child.killed_for)
+            fruitless = fruitless + 1 if was_fruitless else 0
+            reason = child.killed_for
+            self._ended(child, fault, code)
+            if self._is_stopping:
+                break
+            if child.refusal is not None:
+                refusal = child.refusal
+                break
+            if fruitless >= self._attempts:
+                refusal = {
+                    "what": f"the worker ended {fruitless} times before it was ready",
+                    "remedy": "see its log, or run studio doctor --full",
+                }
+                break
+            if fruitless > 1:
+                with self._lock:
+                    self._lock.wait_for(lambda: self._is_stopping, 0.2 * 2**fruitless)
+        self._give_up(refusal)
+
+    def _give_up(self, refusal: Mapping[str, object]) -> None:
+        what, where, remedy = (str(refusal.get(name, "")) for name in ("what", "where", "remedy"))
+        with self._lock:
+            if self._held.pop(("run", ""), None) is not None:
+                if what:
+                    self._fail(what, remedy)
+                self._close("failed" if what else "cancelled")
+            self._held.clear()
+            self._say("stopped", what=what, where=where, remedy=remedy)
+            self._mailbox.close()
+            self._is_running = False
+            self._lock.notify_all()
+
+    def _arguments(self) -> list[str]:
+        if self._command:
+            return [*self._command]
+        # -P: what lies in the current folder is no module of ours
+        studio = [sys.executable, "-P", "-m", "studio", "worker"]
+        return [*studio, "--scratch", str(self._scratch), *self._settings]
+
+    # --- events
+
+    def _read(self, child: _Child) -> str:
+        """Pass on what the child says until it ends; returns what was wrong with that."""
+        try:
+            for line in child.lines(self._line_bytes):
+                self._take(child, _parsed(line), len(line))
+        except _Garbled as garbled:
+            fault = str(garbled)
+            child.kill(fault)
+            return fault
+        return ""
+
+    def _take(self, child: _Child, event: Message, size: int) -> None:
+        kind, run = event.get("event"), event.get("run")
+        if kind == "hello" and event.get("protocol") != PROTOCOL:
+            raise _Garbled(f"it speaks protocol {event.get('protocol')}, not {PROTOCOL}")
+        if kind == "refused":
+            child.refusal = event
+            return
+        if kind == "worker" and event.get("state") == "ready":
+            child.was_ready = True
+        with self._lock:
+            if kind == "done":
+                self._deadlines.pop(str(run), None)
+            elif self._is_stopping:
+                return
+            if "run" in event and run != self._request.id:
+                return
+            if kind == "node":
+                self._node = str(event.get("node"))
+            elif kind == "finished":
+                self._reports[str(event.get("node"))] = _node_report(event)
+            self._has_begun = self._has_begun or "run" in event
+        self._mailbox.put(event, size)
+
+    def _ended(self, child: _Child, fault: str, code: int) -> None:
+        """The process is gone: say so, and what becomes of the run."""
+        with self._lock:
+            self._child = None
+            run = self._request.id
+            is_lost = run in self._deadlines
+            was_cancelled = self._deadlines.get(run) is not None
+            has_others = len(self._deadlines) > 1
+            self._deadlines.clear()
+            self._lock.notify_all()
+            is_innocent = has_others and not self._has_begun
+            if is_lost and not was_cancelled and not self._is_stopping and is_innocent:
+                # the run before it would not end, or brought the process down
+                self._held["run", ""] = self._request
+                is_lost = False
+            what = remedy = ""
+            if child.refusal is not None:
+                what, remedy = (str(child.refusal.get(name, "")) for name in ("what", "remedy"))
+            elif fault or not (self._is_stopping or child.killed_for):
+                what, remedy = _why(fault, code)
+                self._say(
+                    "crashed",
+                    run=run if is_lost else "",
+                    node=self._node if is_lost else "",
+                    what=what,
+                    remedy=remedy,
+                    exit=code,
+                    log=child.log,
+                )
+            if is_lost and what:
+                self._fail(what, remedy)
+            if is_lost:
+                self._close("failed" if what else "cancelled")
+
+    def _fail(self, what: str, remedy: str) -> None:
+        where = self._node or "the worker"
+        self._tell(Failed(self._request.id, self._node, what, where, remedy))
+
+    def _close(self, status: RunStatus) -> None:
+        seconds = time.monotonic() - self._began_s
+        self._tell(Done(self._request.id, status, seconds, 0, 0, dict(self._reports), ()))
+
+    def _tell(self, event: Event) -> None:
+        self._mailbox.put(event.to_json(), is_patient=False)
+
+    def _say(self, state: str, **more: object) -> None:
+        self._mailbox.put({"event": "worker", "state": state, **more}, is_patient=False)
+
+    def _deliver(self, mailbox: Mailbox) -> None:
+        while taken := mailbox.take():
+            for event in taken:
+                # a newer run may have been submitted while it waited
+                is_stale = "run" in event and event["run"] != self._request.id
+                if not is_stale or event["event"] == "worker":
+                    try:
+                        self._on_event(event)
+                    except Exception:
+                        logging.getLogger(__name__).exception("%s was not taken", event["event"])
+            time.sleep(_PACE_S)
+
+    def _watch(self) -> None:
+        """Kill the process where a cancelled run does not end in time."""
+        with self._lock:
+            while self._is_running:
+                due = min(
+                    (at for at in self._deadlines.values() if at is not None), default=math.inf
+                )
+                left_s = due - time.monotonic()
+                if left_s <= 0 and self._child is not None:
+                    self._child.kill(f"a run did not stop within {self._timeout_s:g} s")
+                    self._lock.wait()  # for its end
+                else:
+                    self._lock.wait(None if left_s == math.inf else max(left_s, 0.0))
+
+
+def _parsed(line: bytes) -> Message:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise _Garbled(f"it wrote {line[:60]!r}, which is no event")
+    return event
+
+
+def _node_report(event: Message) -> NodeReport:
+    names = ("status", "from_step", "steps", "seconds")
+    return NodeReport(*(event.get(name) for name in names))  # type: ignore[arg-type]  # as the engine told it
+
+
+def _why(fault: str, code: int) -> tuple[str, str]:
+    """What became of the process, and the remedy."""
+    if fault:
+        return f"the worker was replaced: {fault}", "run again; if it happens again, report it"
+    if code >= 0:
+        return f"the worker ended with exit code {code}", "run again; the log may say more"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    remedy = "run again: it goes on at the last step that was stored"
+    if name == "SIGKILL":
+        remedy += "; where memory ran out, choose a smaller size or --dtype bfloat16"
+    return f"the worker was ended by {name}", remedy
+
+
+def _scratch_folder() -> Path:
+    """A new folder for the worker's files; those whose process was killed go."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{_SCRATCH}*"):
+        import psutil
+
+        owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
