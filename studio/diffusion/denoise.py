@@ -6,6 +6,7 @@ latents, or None) and, for the draws of a stock pipeline, the state of its gener
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -167,7 +168,7 @@ def _predict(
     dtype = next(network.parameters()).dtype
     prompts = [*negative, *positive]
     batch = torch.cat([sample] * max(len(prompts), 1)).to(dtype)
-    extra = _conditioning(prompts, latents, dtype, spec)
+    extra = _carried(prompts, latents, dtype, spec, ctx)
     # a ControlNet reads the latents alone, also beside a network that reads mask and masked latents
     controlled = control.residuals(batch, timestep, extra, spec, inputs, ctx)
     if "masked" in inputs:
@@ -207,6 +208,20 @@ def _empty(embedding: Embedding) -> Embedding:
             remedy="connect one (it may be empty), or set guidance to 1",
         )
     return embedding.empty
+
+
+def _carried(
+    prompts: list[Embedding], latents: Tensor, dtype: torch.dtype, spec: Spec, ctx: Context
+) -> dict[str, object]:
+    """``_conditioning``, made once for as long as the same prompts act: on a GPU it is a copy to the device."""
+    before = ctx.scratch.get("prompts")
+    if isinstance(before, tuple):
+        known, extra = before
+        if len(known) == len(prompts) and all(map(operator.is_, known, prompts)):
+            return cast("dict[str, object]", extra)
+    extra = _conditioning(prompts, latents, dtype, spec)
+    ctx.scratch["prompts"] = (prompts, extra)
+    return extra
 
 
 def _conditioning(
