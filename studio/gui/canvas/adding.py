@@ -1,0 +1,87 @@
+"""New nodes: from the search palette, the library and the loose ends of links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, QPointF
+
+from studio.graph import NodeId, Types
+from studio.gui import edits
+from studio.gui.canvas.layout import TITLE
+from studio.gui.canvas.palette import Entry, Palette, entries
+from studio.gui.canvas.scene import Plug
+from studio.gui.theme import Theme
+from studio.workflow import Workflow
+
+if TYPE_CHECKING:
+    from studio.gui.canvas.view import Canvas
+
+
+class Adding:
+    """Leads the palette of a canvas and adds what is taken."""
+
+    def __init__(self, canvas: Canvas, theme: Theme) -> None:
+        self._canvas = canvas
+        self._wire: tuple[Plug | None, QPointF] = (None, QPointF())
+        self._taken: Callable[[str], None] | None = None
+        self.palette = Palette(theme, canvas)
+        self.palette.chosen.connect(self._chosen)
+        self.palette.given_up.connect(canvas.refocus)
+
+    def open_palette(self, place: QPoint, wire: Plug | None = None) -> None:
+        """Offer node types at a place; with ``wire``, those that fit the loose end of a link."""
+        self._wire = (wire, self._canvas.mapToScene(place))
+        types = self._canvas.content.types
+        names = sorted(types)
+        hint = self._canvas.tr("Search nodes by name or meaning")
+        if wire is not None:
+            of = wire.socket.type
+            is_output = wire.socket.is_output
+            names = edits.matching_types(
+                types, output=of if is_output else None, port=None if is_output else of
+            )
+            hint = (
+                self._canvas.tr("Nodes that take {}")
+                if is_output
+                else self._canvas.tr("Nodes that give {}")
+            ).format(of.__name__)
+        self._taken = self._add_chosen
+        self.palette.open(entries(types[name] for name in names), place, hint)
+
+    def offer(self, offered: Iterable[Entry], hint: str, take: Callable[[str], None]) -> None:
+        """Offer entries at the cursor; ``take`` gets the key of the one that is taken."""
+        self._taken = take
+        self.palette.open(offered, self._canvas.cursor_place(), hint)
+
+    def _chosen(self, key: str) -> None:
+        self._canvas.refocus()
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken(key)
+
+    def _add_chosen(self, type_id: str) -> None:
+        wire, at = self._wire
+        self.at(type_id, at, wire)
+
+    def at_cursor(self, type_id: str) -> None:
+        """Add a node where the mouse was last, linked to the selected node where types fit."""
+        self.at(type_id, self._canvas.cursor_pos())
+
+    def at(self, type_id: str, at: QPointF, wire: Plug | None = None) -> None:
+        """Add a node, linked to the loose end of a link, or to the one selected node, where types fit."""
+        selected = tuple(self._canvas.content.selection)
+        after = selected if wire is None and len(selected) == 1 else ()
+        end = (wire.node, wire.name) if wire else None
+        source = end if wire and wire.socket.is_output else None
+        target = end if wire and not wire.socket.is_output else None
+        place = (round(at.x()), round(at.y()) - TITLE / 2)
+
+        def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
+            added, name = edits.add_node(
+                w, types, type_id, place, after=after, source=source, target=target
+            )
+            return added, [name]
+
+        self._canvas.attempt_many(self._canvas.tr("Add {}").format(type_id), make)

@@ -1,0 +1,162 @@
+"""Editing in place: parameters in their rows, names in title bars, the texts of frames and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRectF
+from PySide6.QtWidgets import QMenu
+
+from studio.graph import Json, NodeId, Param, ParamKind
+from studio.gui import edits
+from studio.gui.canvas.frame_item import BoxItem
+from studio.gui.canvas.layout import ROW, TITLE, choices
+from studio.gui.canvas.row_editor import RowEditor, parsed, typed
+from studio.registry import Multiline
+
+if TYPE_CHECKING:
+    from studio.gui.canvas.view import Canvas
+
+READABLE_ZOOM = 0.5
+"""Letters that cannot be read cannot be edited."""
+
+
+class Editing:
+    """Puts the one field of a canvas where it is wanted, and takes what was typed as an edit."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self.field = RowEditor(canvas.viewport())
+
+    def edit_row(self, name: NodeId, param_name: str) -> None:
+        """Edit a parameter in its row: tick, choose from a menu, or type."""
+        item = self._canvas.content.nodes[name]
+        row = next((row for row in item.layout.rows if row.name == param_name), None)
+        if row is None or row.param is None:
+            return
+        param, value = row.param, item.node.params.get(row.name, row.param.default)
+        if param.kind is ParamKind.BOOL and not param.nullable:
+            self.set_param(name, param, not value)
+        elif choices(param):
+            self._choose(name, param, value)
+        else:
+            is_multiline = isinstance(param.hint, Multiline)
+            rect = row.rect.adjusted(0, ROW - 3, 0, 0) if is_multiline else row.rect
+            self._open(
+                rect.translated(item.pos()),
+                typed(param, value),
+                f"{name}.{param.name}",
+                partial(self._accept, name, param),
+                is_multiline=is_multiline,
+            )
+
+    def _open(
+        self,
+        rect: QRectF,
+        text: str,
+        name: str,
+        accept: Callable[[str], str | None],
+        *,
+        is_multiline: bool = False,
+    ) -> None:
+        if self._canvas.zoom < READABLE_ZOOM:
+            self._canvas.set_zoom(1.0)
+            self._canvas.look_at(rect.center())
+        place = self._canvas.mapFromScene(rect).boundingRect()
+        pixels = round(self._canvas.look.text_font.pixelSize() * self._canvas.zoom)
+        self.field.open(
+            place,
+            text,
+            name,
+            accept,
+            self._canvas.status.emit,
+            is_multiline=is_multiline,
+            pixels=pixels,
+        )
+
+    def _accept(self, name: NodeId, param: Param, text: str) -> str | None:
+        try:
+            value = parsed(param, text)
+        except ValueError as error:
+            return f"{name}.{param.name}: {error}"
+        self.set_param(name, param, value)
+        return None
+
+    def set_param(self, name: NodeId, param: Param, value: Json) -> None:
+        """Set a parameter of a node, as a step of its own."""
+        self._canvas.attempt(
+            self._canvas.tr("Set {}").format(f"{name}.{param.name}"),
+            lambda w, types: edits.set_param(w, name, param.name, value),
+        )
+
+    def _choose(self, name: NodeId, param: Param, value: Json) -> None:
+        menu = QMenu(self._canvas)
+        menu.setAccessibleName(f"{name}.{param.name}")
+        words: list[str | None] = [*([None] if param.nullable else []), *choices(param)]
+        for word in words:
+            action = menu.addAction(self._canvas.tr("none") if word is None else word)
+            action.setCheckable(True)
+            action.setChecked(word == value)
+            action.triggered.connect(_Setter(self, name, param, word))
+        self._canvas.pop_up(menu)
+
+    def rename_selected(self) -> None:
+        """Edit the name of the selected node in its title bar."""
+        if len(self._canvas.content.selection) != 1:
+            return
+        name = next(iter(self._canvas.content.selection))
+        item = self._canvas.content.nodes[name]
+        rect = QRectF(4, 3, item.rect.width() - 8, TITLE - 6).translated(item.pos())
+        self._open(rect, name, self._canvas.tr("Name of the node"), partial(self._rename, name))
+
+    def _rename(self, old: NodeId, new: str) -> str | None:
+        new = new.strip()
+        if new == old:
+            return None
+        text = self._canvas.tr("Rename {} to {}").format(old, new)
+        if self._canvas.attempt(text, lambda w, types: edits.rename(w, old, new), {old: new}):
+            self._canvas.content.select([new])
+        return None
+
+    def edit_box(self, key: tuple[str, int]) -> None:
+        """Edit the title of a frame or the text of a note."""
+        box = self._canvas.content.boxes.get(key)
+        if box is None:
+            return
+        self._canvas.content.select([], box=key)
+        is_note = key[0] == "notes"
+        text = box.box.text if isinstance(box.box, edits.Note) else box.box.title
+        self._open(
+            box.text_rect,
+            text,
+            self._canvas.tr("Text of the note")
+            if is_note
+            else self._canvas.tr("Title of the frame"),
+            partial(self._accept_box, box),
+            is_multiline=is_note,
+        )
+
+    def _accept_box(self, box: BoxItem, text: str) -> str | None:
+        index = box.box.index
+        if isinstance(box.box, edits.Note):
+            self._canvas.attempt(
+                self._canvas.tr("Edit note"), lambda w, types: edits.set_note(w, index, text=text)
+            )
+        else:
+            self._canvas.attempt(
+                self._canvas.tr("Edit frame"),
+                lambda w, types: edits.set_frame(w, index, title=text),
+            )
+        return None
+
+
+class _Setter:
+    """Sets a parameter to a word of a menu."""
+
+    def __init__(self, editing: Editing, name: NodeId, param: Param, word: str | None) -> None:
+        self._editing, self._name, self._param, self._word = editing, name, param, word
+
+    def __call__(self, _is_checked: bool = False) -> None:
+        self._editing.set_param(self._name, self._param, self._word)

@@ -1,0 +1,260 @@
+"""Where the parts of a node are: sockets, parameter rows and their sizes, in the node's own coordinates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QPointF, QRectF
+
+from studio.graph import Graph, Json, Node, NodeType, Param, ParamKind, Value
+from studio.registry import Choice, Multiline, Points, Range, Strokes
+
+WIDTH = 240.0
+TITLE = 28.0
+ROW = 20.0
+PAD = 8.0
+PROMPT_LINES = 4
+LINE = 15.0
+MAX_ROWS = 7
+"""Nodes with more parameters show the changed ones and the first; the rest on a click."""
+SOCKET_REACH = 11.0
+"""How near to the middle of a socket the mouse takes it."""
+MORE = "…"
+"""Name of the row that shows the other parameters."""
+
+
+@dataclass(frozen=True)
+class Socket:
+    """An input or output of a node and where it stands."""
+
+    name: str
+    is_output: bool
+    type: type[Value]
+    at: QPointF
+    is_optional: bool = False
+    help: str = ""
+    is_known: bool = True
+    """Whether the node's type declares it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A parameter and where it stands."""
+
+    name: str
+    rect: QRectF
+    param: Param | None
+    """None: unknown to the node's type."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A node's parts; nodes of one type that show the same parameters share it."""
+
+    height: float
+    """Without the thumbnail."""
+    sockets: tuple[Socket, ...]
+    rows: tuple[Row, ...]
+    hidden: int = 0
+    """Parameters that are not shown."""
+    is_collapsed: bool = False
+    _by_name: dict[tuple[bool, str], Socket] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({(one.is_output, one.name): one for one in self.sockets})
+
+    def socket(self, name: str, *, is_output: bool) -> Socket | None:
+        """The socket of that name, or None."""
+        return self._by_name.get((is_output, name))
+
+    def socket_at(self, point: QPointF) -> Socket | None:
+        """The socket within reach of a point, or None."""
+        best: Socket | None = None
+        least = SOCKET_REACH**2
+        for socket in self.sockets:
+            across, along = point.x() - socket.at.x(), point.y() - socket.at.y()
+            distance = across * across + along * along
+            if distance <= least:
+                best, least = socket, distance
+        return best
+
+    def row_at(self, point: QPointF) -> Row | None:
+        """The parameter row under a point, or None."""
+        return next((row for row in self.rows if row.rect.contains(point)), None)
+
+
+Key = tuple[object, ...]
+
+
+class Layouts:
+    """Layouts by what they follow from, so that a thousand nodes of one type share one."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Layout] = {}
+
+    def of(
+        self,
+        node: Node,
+        declared: NodeType | None,
+        *,
+        is_collapsed: bool,
+        is_expanded: bool,
+        used_outputs: Sequence[str] = (),
+    ) -> Layout:
+        """The layout of a node; ``used_outputs`` are those that links of the graph name."""
+        if declared is None:
+            inputs = tuple(node.inputs)
+            outputs = tuple(used_outputs)
+            params = tuple(node.params)
+        else:
+            inputs = tuple(name for name in node.inputs if declared.input(name) is None)
+            outputs = tuple(name for name in used_outputs if declared.output(name) is None)
+            params = shown_params(node, declared, is_expanded=is_expanded)
+        # by identity: hashing a declaration with all its ports would cost more than the layout
+        kind: object = id(declared) if declared else node.type
+        key: Key = (kind, inputs, outputs, params, is_collapsed)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _layout(
+                declared, inputs, outputs, params, is_collapsed=is_collapsed
+            )
+        return found
+
+    def clear(self) -> None:
+        """Forget all, when the declarations may be gone."""
+        self._known.clear()
+
+
+def shown_params(node: Node, declared: NodeType, *, is_expanded: bool) -> tuple[str, ...]:
+    """The parameters that a node shows, in the order of the declaration."""
+    params = declared.params
+    if is_expanded or len(params) <= MAX_ROWS:
+        return tuple(param.name for param in params)
+    changed = [
+        param.name
+        for param in params
+        if param.name in node.params and node.params[param.name] != param.default
+    ]
+    kept = set(changed[:MAX_ROWS])
+    for param in params:
+        if len(kept) >= MAX_ROWS:
+            break
+        kept.add(param.name)
+    return tuple(param.name for param in params if param.name in kept)
+
+
+def _layout(
+    declared: NodeType | None,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    params: Sequence[str],
+    *,
+    is_collapsed: bool,
+) -> Layout:
+    lefts: list[tuple[str, type[Value], bool, str, bool]] = [
+        *(
+            (port.name, port.type, port.optional, port.help, True)
+            for port in (declared.inputs if declared else ())
+        ),
+        *((name, Value, True, "", False) for name in inputs),
+    ]
+    rights: list[tuple[str, type[Value], bool, str, bool]] = [
+        *(
+            (port.name, port.type, True, port.help, True)
+            for port in (declared.outputs if declared else ())
+        ),
+        *((name, Value, True, "", False) for name in outputs),
+    ]
+    sockets = []
+    for is_output, ports in ((False, lefts), (True, rights)):
+        x = WIDTH if is_output else 0.0
+        for index, (name, type_, optional, help_, is_known) in enumerate(ports):
+            # collapsed: fanned out over the title bar's side
+            y = (
+                TITLE * (index + 1) / (len(ports) + 1)
+                if is_collapsed
+                else TITLE + 4.0 + ROW * (index + 0.5)
+            )
+            sockets.append(Socket(name, is_output, type_, QPointF(x, y), optional, help_, is_known))
+    if is_collapsed:
+        return Layout(TITLE, tuple(sockets), (), is_collapsed=True)
+    top = TITLE + 4.0 + ROW * max(len(lefts), len(rights))
+    rows = []
+    for name in params:
+        param = declared.param(name) if declared else None
+        height = ROW
+        if param is not None and isinstance(param.hint, Multiline):
+            height = ROW - 3.0 + PROMPT_LINES * LINE + 7.0
+        rows.append(Row(name, QRectF(PAD, top, WIDTH - 2 * PAD, height), param))
+        top += height
+    total = len(declared.params) if declared else len(params)
+    # an expanded node keeps the row, to be folded again
+    if total > MAX_ROWS:
+        rows.append(Row(MORE, QRectF(PAD, top, WIDTH - 2 * PAD, ROW), None))
+        top += ROW
+    return Layout(top + PAD - 2.0, tuple(sockets), tuple(rows), total - len(params))
+
+
+# --- what parameters show
+
+
+def value_of(node: Node, row: Row) -> Json:
+    """The value of a row's parameter."""
+    default = row.param.default if row.param else None
+    return node.params.get(row.name, default)
+
+
+def shown(param: Param | None, value: Json) -> str:
+    """A value as it stands on the node."""
+    if value is None:
+        return "none"
+    if param is None:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return _counted(param, value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        text = f"{value:.6g}" if abs(value) < 1e15 else repr(value)
+    else:
+        text = str(value)
+    unit = param.hint.unit if isinstance(param.hint, Range) else ""
+    return f"{text} {unit}" if unit else text
+
+
+def _counted(param: Param, value: list[Json]) -> str:
+    if isinstance(param.hint, Points) and len(value) == 1 and isinstance(value[0], list):
+        return f"constant {value[0][-1]}"
+    noun = {Points: "point", Strokes: "stroke"}.get(type(param.hint) if param.hint else type(None))
+    noun = noun or "number"
+    return f"{len(value)} {noun}" + ("" if len(value) == 1 else "s")
+
+
+def fraction(param: Param, value: Json) -> float | None:
+    """How far along its range a number is, 0 to 1; None where a bar would say nothing."""
+    hint = param.hint
+    if type(hint) is not Range or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    span = hint.high - hint.low
+    if param.kind is not ParamKind.FLOAT or not 0 < span <= 100:
+        return None
+    return min(max((value - hint.low) / span, 0.0), 1.0)
+
+
+def is_number(param: Param | None) -> bool:
+    """Whether dragging scrubs it."""
+    return param is not None and param.kind in (ParamKind.INT, ParamKind.FLOAT)
+
+
+def choices(param: Param | None) -> tuple[str, ...]:
+    """The words to choose from, or none."""
+    return param.hint.values if param is not None and isinstance(param.hint, Choice) else ()
+
+
+def title_of(node: Node, declared: NodeType | None) -> str:
+    """What the title bar says first."""
+    if node.type.startswith(Graph.GROUP):
+        return node.type.removeprefix(Graph.GROUP).replace("_", " ").capitalize()
+    return declared.title if declared else node.type

@@ -1,0 +1,613 @@
+"""A node on the canvas: one graphics item that paints title, sockets, parameter rows, thumbnail and state itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QImage,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QTextLayout,
+    QTextOption,
+)
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from studio.graph import Node, NodeType, ParamKind
+from studio.gui.canvas.layout import (
+    LINE,
+    MORE,
+    PAD,
+    PROMPT_LINES,
+    ROW,
+    TITLE,
+    WIDTH,
+    Layout,
+    Row,
+    Socket,
+    choices,
+    fraction,
+    shown,
+    title_of,
+    value_of,
+)
+from studio.gui.canvas.look import Detail, Look
+from studio.gui.states import NodeState
+
+THUMBNAIL = 200.0
+"""Greatest height of a thumbnail."""
+_BADGE = 18.0
+_ABOVE = _BADGE + 6.0
+_AROUND = 9.0
+_NAME_SHARE = 0.46
+"""Of a parameter row, for its name."""
+_UNKNOWN_STATE = NodeState()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a node writes, cut to fit; made when it is first painted near."""
+
+    title: str
+    far_title: str
+    id: str
+    id_left: float
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+class NodeItem(QGraphicsItem):
+    """Paints one node; the scene alone writes to it."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self._look = look
+        self.node: Node
+        self.declared: NodeType | None = None
+        self.layout: Layout
+        self.tint = ""
+        """Name of the colour that the user gave it."""
+        self.is_selected = False
+        self.is_pinned = False
+        self.state = _UNKNOWN_STATE
+        self.thumbnail: QImage | None = None
+        self._thumbnail_height = 0.0
+        self._dimmed: frozenset[tuple[bool, str]] = frozenset()
+        self._target: Socket | None = None
+        self._texts: Texts | None = None
+        self._error_lines: tuple[str, ...] = ()
+        self._bounds = QRectF()
+        self._x = self._y = 0.0
+        self.box = (0.0, 0.0, 0.0, 0.0)
+        """Left, top, right and bottom in the scene; kept, for questions to thousands of nodes at once."""
+        self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
+
+    # --- what the scene writes
+
+    def show_node(
+        self, node: Node, declared: NodeType | None, layout: Layout, *, tint: str, is_pinned: bool
+    ) -> None:
+        """Show a node from now on."""
+        self.node = node
+        self.declared = declared
+        self.layout = layout
+        self.tint = tint
+        self.is_pinned = is_pinned
+        self._texts = None
+        self._measure()
+        self.update()
+
+    def set_selected(self, is_selected: bool) -> None:
+        """Mark it as selected or not."""
+        if is_selected != self.is_selected:
+            self.is_selected = is_selected
+            self.update()
+
+    def set_state(self, state: NodeState) -> None:
+        """Show what the run says of it."""
+        if state == self.state:
+            return
+        self.state = state
+        self._measure()
+        self.update()
+
+    def set_thumbnail(self, image: QImage | None) -> None:
+        """Show a picture under the parameters, or none."""
+        self.thumbnail = image if image is not None and not image.isNull() else None
+        self._measure()
+        self.update()
+
+    def set_dimmed(self, sockets: frozenset[tuple[bool, str]]) -> None:
+        """Paint these sockets as out of reach, while a link is dragged."""
+        if sockets != self._dimmed:
+            self._dimmed = sockets
+            self.update()
+
+    def set_target(self, socket: Socket | None) -> None:
+        """Mark the socket that a dragged link would take."""
+        if socket is not self._target:
+            self._target = socket
+            self.update()
+
+    def restyle(self) -> None:
+        """Paint again in other colours."""
+        self._texts = None
+        self.update()
+
+    # --- geometry
+
+    def stand(self, x: float, y: float) -> None:
+        """Stand with the top left corner here, in scene coordinates."""
+        self._x, self._y = x, y
+        self.setPos(x, y)
+        self._keep_box()
+
+    def _keep_box(self) -> None:
+        height = self.layout.height + self._thumbnail_height
+        self.box = (self._x, self._y, self._x + WIDTH, self._y + height)
+
+    @property
+    def rect(self) -> QRectF:
+        """The box of the node, without badge and halo, in its own coordinates."""
+        return QRectF(0.0, 0.0, WIDTH, self.layout.height + self._thumbnail_height)
+
+    @property
+    def scene_rect(self) -> QRectF:
+        """The box in scene coordinates."""
+        left, top, right, bottom = self.box
+        return QRectF(left, top, right - left, bottom - top)
+
+    @property
+    def thumbnail_rect(self) -> QRectF:
+        """Where the thumbnail stands; empty without one."""
+        if not self._thumbnail_height:
+            return QRectF()
+        height = self._thumbnail_height - PAD
+        return QRectF(PAD, self.layout.height, WIDTH - 2 * PAD, height)
+
+    def socket_pos(self, name: str, *, is_output: bool) -> QPointF | None:
+        """Where links to a socket end, in scene coordinates; None if there is no such socket."""
+        socket = self.layout.socket(name, is_output=is_output)
+        return QPointF(self._x + socket.at.x(), self._y + socket.at.y()) if socket else None
+
+    def _measure(self) -> None:
+        height = 0.0
+        if self.thumbnail is not None and not self.layout.is_collapsed:
+            width = WIDTH - 2 * PAD
+            height = min(width * self.thumbnail.height() / self.thumbnail.width(), THUMBNAIL) + PAD
+        self._error_lines = self._error_text()
+        below = _AROUND + (10.0 + LINE * len(self._error_lines) if self._error_lines else 0.0)
+        bounds = QRectF(
+            -_AROUND, -_ABOVE, WIDTH + 2 * _AROUND, _ABOVE + self.layout.height + height + below
+        )
+        if bounds != self._bounds or height != self._thumbnail_height:
+            self.prepareGeometryChange()
+            self._bounds = bounds
+            self._thumbnail_height = height
+            self._keep_box()
+
+    def _error_text(self) -> tuple[str, ...]:
+        error = self.state.error
+        if error is None:
+            return ()
+        font = self._look.small_font
+        width = WIDTH - 2 * PAD
+        lines = _wrapped(error.what, font, width, 3)
+        if error.remedy:
+            lines += _wrapped(error.remedy, font, width, 2)
+        return lines
+
+    def boundingRect(self) -> QRectF:
+        """All that is painted, with badge, halo and message."""
+        return self._bounds
+
+    # --- painting
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        """Paint as much as the zoom allows."""
+        detail = self._look.detail
+        if detail is Detail.FAR:
+            self._paint_far(painter)
+            return
+        if self.node.mode == "mute" or self.state.status == "off":
+            painter.setOpacity(0.55)
+        if detail is Detail.MIDDLE:
+            self._paint_middle(painter)
+        else:
+            self._paint_near(painter)
+
+    def _title_color(self) -> QColor:
+        theme = self._look.theme
+        if self.declared is None:
+            return theme.tints.get("grey", theme.node_title)
+        return theme.tints.get(self.tint, theme.node_title)
+
+    def _outline(self) -> QPen:
+        theme = self._look.theme
+        if self.is_selected:
+            return QPen(theme.accent, 2.5)
+        if self.state.status == "failed":
+            return QPen(theme.error, 2.0)
+        if self.state.status == "running":
+            return QPen(theme.running, 2.0)
+        pen = QPen(theme.node_border, 1.0)
+        if self.node.mode != "normal" or self.declared is None:
+            pen = QPen(theme.text_dim, 1.2, Qt.PenStyle.DashLine)
+        return pen
+
+    def _paint_far(self, painter: QPainter) -> None:
+        theme = self._look.theme
+        rect = self.rect
+        painter.fillRect(rect, theme.accent if self.is_selected else theme.node)
+        color = theme.error if self.state.status == "failed" else self._title_color()
+        painter.fillRect(QRectF(0, 0, WIDTH, TITLE), color)
+        if self.thumbnail is not None and self._thumbnail_height:
+            painter.drawImage(self.thumbnail_rect, self.thumbnail)
+
+    def _paint_middle(self, painter: QPainter) -> None:
+        theme = self._look.theme
+        painter.fillRect(self.rect, theme.node)
+        painter.fillRect(QRectF(0, 0, WIDTH, TITLE), self._title_color())
+        painter.setPen(self._outline())
+        painter.drawRect(self.rect)
+        for socket in self.layout.sockets:
+            color = (
+                theme.node_border
+                if (socket.is_output, socket.name) in self._dimmed
+                else self._color(socket)
+            )
+            painter.fillRect(QRectF(socket.at.x() - 5, socket.at.y() - 5, 10, 10), color)
+        painter.setFont(self._look.far_font)
+        painter.setPen(theme.text)
+        baseline = TITLE / 2 + self._look.far_metrics.ascent() / 2 - 2.5
+        painter.drawText(QPointF(PAD, baseline), self._texts_now().far_title)
+        if self.thumbnail is not None and self._thumbnail_height:
+            self._paint_thumbnail(painter)
+        status = _status_color(self.state, self._look)
+        if status is not None:
+            painter.fillRect(QRectF(0, -8, WIDTH, 6), status)
+
+    def _paint_near(self, painter: QPainter) -> None:
+        look, theme = self._look, self._look.theme
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rect = self.rect
+        body = QPainterPath()
+        body.addRoundedRect(rect, 6, 6)
+        painter.fillPath(body, theme.node)
+        painter.save()
+        painter.setClipRect(QRectF(0, 0, WIDTH, TITLE))
+        painter.fillPath(body, self._title_color())
+        painter.restore()
+        self._paint_progress(painter)
+        painter.setPen(self._outline())
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPath(body)
+        texts = self._texts_now()
+        painter.setFont(look.title_font)
+        painter.setPen(theme.text)
+        baseline = TITLE / 2 + look.title_metrics.ascent() / 2 - 1.5
+        painter.drawText(QPointF(PAD + 2, baseline), texts.title)
+        painter.setFont(look.small_font)
+        painter.setPen(theme.text_dim if not self.tint else theme.text)
+        painter.drawText(QPointF(texts.id_left, baseline), texts.id)
+        self._paint_sockets(painter)
+        for index, row in enumerate(self.layout.rows):
+            self._paint_row(painter, row, texts.names[index], texts.values[index])
+        if self.thumbnail is not None and self._thumbnail_height:
+            self._paint_thumbnail(painter)
+        self._paint_badge(painter)
+        self._paint_error(painter)
+
+    def _color(self, socket: Socket) -> QColor:
+        return self._look.socket(socket.type)[0]
+
+    def _paint_sockets(self, painter: QPainter) -> None:
+        look, theme = self._look, self._look.theme
+        painter.setFont(look.text_font)
+        drop = look.text_metrics.ascent() / 2 - 1.5
+        for socket in self.layout.sockets:
+            color, outline = look.socket(socket.type)
+            is_dim = (socket.is_output, socket.name) in self._dimmed
+            if is_dim:
+                painter.setOpacity(painter.opacity() * 0.25)
+            painter.translate(socket.at)
+            if socket is self._target:
+                painter.setPen(QPen(theme.accent, 2.0))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawEllipse(QPointF(0, 0), 9.0, 9.0)
+            painter.setPen(QPen(theme.node_border, 1.0))
+            # an optional input is hollow until something is linked to it
+            is_hollow = not socket.is_output and socket.name not in self.node.inputs
+            if is_hollow and socket.is_optional:
+                painter.setPen(QPen(color, 1.6))
+                painter.setBrush(theme.node)
+            else:
+                painter.setBrush(color)
+            painter.drawPath(outline)
+            painter.translate(-socket.at)
+            if not self.layout.is_collapsed:
+                is_faint = is_hollow and socket.is_optional
+                painter.setPen(theme.text_dim if is_faint else theme.text)
+                label = socket.name.replace("_", " ")
+                left = PAD + 4
+                if socket.is_output:
+                    left = WIDTH - PAD - 4 - look.text_metrics.horizontalAdvance(label)
+                painter.drawText(QPointF(left, socket.at.y() + drop), label)
+            if is_dim:
+                painter.setOpacity(painter.opacity() / 0.25)
+
+    def _paint_row(self, painter: QPainter, row: Row, name: str, value: str) -> None:
+        look, theme = self._look, self._look.theme
+        drop = look.text_metrics.ascent() / 2 - 1.5
+        box = row.rect.adjusted(0, 1, 0, -1)
+        middle = row.rect.top() + ROW / 2
+        painter.setFont(look.text_font)
+        if row.name == MORE:
+            painter.setPen(theme.text_dim)
+            painter.drawText(QPointF(box.left() + 6, middle + drop), name)
+            return
+        is_changed = (
+            row.param is not None
+            and row.name in self.node.params
+            and self.node.params[row.name] != row.param.default
+        )
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.window)
+        if row.rect.height() > ROW:
+            painter.setPen(theme.text if is_changed else theme.text_dim)
+            painter.drawText(QPointF(box.left() + 4, middle - 1 + drop), name)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawRoundedRect(box.adjusted(0, ROW - 4, 0, -1), 3, 3)
+            painter.setPen(theme.text)
+            top = box.top() + ROW - 2 + look.text_metrics.ascent()
+            for index, line in enumerate(value.split("\n")):
+                painter.drawText(QPointF(box.left() + 6, top + index * LINE), line)
+            return
+        painter.drawRoundedRect(box, 3, 3)
+        current = value_of(self.node, row)
+        share = fraction(row.param, current) if row.param else None
+        if share:
+            fill = QColor(theme.accent)
+            fill.setAlphaF(0.22)
+            painter.setBrush(fill)
+            painter.drawRoundedRect(
+                QRectF(box.left(), box.top(), box.width() * share, box.height()), 3, 3
+            )
+        if is_changed:
+            painter.setBrush(theme.accent)
+            painter.drawRect(QRectF(box.left(), box.top() + 3, 2, box.height() - 6))
+        painter.setPen(theme.text_dim)
+        painter.drawText(QPointF(box.left() + 6, middle + drop), name)
+        right = box.right() - 6
+        if row.param is not None and row.param.kind is ParamKind.BOOL and current is not None:
+            self._paint_check(painter, QRectF(right - 12, middle - 6, 12, 12), current is True)
+            return
+        if choices(row.param):
+            right = box.right() - 16
+            painter.setPen(QPen(theme.text_dim, 1.3))
+            x, y = box.right() - 10, middle
+            painter.drawPolyline(
+                [QPointF(x - 3, y - 1.5), QPointF(x, y + 2), QPointF(x + 3, y - 1.5)]
+            )
+        painter.setPen(theme.text if row.param is not None else theme.text_dim)
+        width = look.text_metrics.horizontalAdvance(value)
+        painter.drawText(QPointF(right - width, middle + drop), value)
+
+    def _paint_check(self, painter: QPainter, box: QRectF, is_on: bool) -> None:
+        theme = self._look.theme
+        painter.setPen(QPen(theme.selection if is_on else theme.text_dim, 1.2))
+        painter.setBrush(theme.selection if is_on else Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(box, 2.5, 2.5)
+        if is_on:
+            painter.setPen(QPen(theme.accent_text, 1.8))
+            painter.drawPolyline(
+                [
+                    box.topLeft() + QPointF(2.8, 6.2),
+                    box.topLeft() + QPointF(5.0, 8.6),
+                    box.topLeft() + QPointF(9.4, 3.4),
+                ]
+            )
+
+    def _paint_thumbnail(self, painter: QPainter) -> None:
+        assert self.thumbnail is not None
+        area = self.thumbnail_rect
+        scale = min(area.width() / self.thumbnail.width(), area.height() / self.thumbnail.height())
+        width, height = self.thumbnail.width() * scale, self.thumbnail.height() * scale
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        left = area.center().x() - width / 2
+        painter.drawImage(QRectF(left, area.top(), width, height), self.thumbnail)
+
+    def _paint_progress(self, painter: QPainter) -> None:
+        if self.state.status not in ("running", "resumes"):
+            return
+        theme = self._look.theme
+        share = self.state.fraction
+        track = QRectF(0, TITLE - 4, WIDTH, 4)
+        painter.fillRect(track, theme.field)
+        color = theme.running if self.state.status == "running" else theme.resumes
+        painter.fillRect(QRectF(0, TITLE - 4, WIDTH * (share or 0.0), 4), color)
+
+    def _paint_badge(self, painter: QPainter) -> None:
+        text = badge_text(self)
+        if not text:
+            return
+        look, theme = self._look, self._look.theme
+        metrics = look.small_metrics
+        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, WIDTH - 30)
+        box = QRectF(0, -_ABOVE + 2, metrics.horizontalAdvance(text) + 24, _BADGE)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.panel)
+        painter.drawRoundedRect(box, _BADGE / 2, _BADGE / 2)
+        color = _status_color(self.state, look) or theme.text_dim
+        _paint_mark(painter, self._status(), QPointF(box.left() + 11, box.center().y()), color)
+        painter.setFont(look.small_font)
+        painter.setPen(theme.text if self._status() != "failed" else theme.error)
+        painter.drawText(
+            QPointF(box.left() + 20, box.center().y() + metrics.ascent() / 2 - 1.5), text
+        )
+
+    def _status(self) -> str:
+        mode = self.node.mode
+        return {"mute": "muted", "bypass": "bypassed"}.get(mode, self.state.status)
+
+    def _paint_error(self, painter: QPainter) -> None:
+        if not self._error_lines:
+            return
+        look, theme = self._look, self._look.theme
+        top = self.rect.bottom() + 4
+        box = QRectF(0, top, WIDTH, LINE * len(self._error_lines) + 6)
+        painter.setPen(QPen(theme.error, 1.0))
+        painter.setBrush(theme.panel)
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setFont(look.small_font)
+        painter.setPen(theme.error)
+        baseline = top + 3 + look.small_metrics.ascent()
+        for index, line in enumerate(self._error_lines):
+            painter.drawText(QPointF(PAD, baseline + index * LINE), line)
+
+    def _texts_now(self) -> Texts:
+        if self._texts is None:
+            self._texts = self._cut_texts()
+        return self._texts
+
+    def _cut_texts(self) -> Texts:
+        look = self._look
+        right = Qt.TextElideMode.ElideRight
+        room = WIDTH - 2 * PAD - 4
+        title = title_of(self.node, self.declared)
+        far_title = look.far_metrics.elidedText(title, right, room)
+        title = look.title_metrics.elidedText(title, right, room * 0.7)
+        name = "" if self.node.id == self.node.type else str(self.node.id)
+        if self.is_pinned:
+            name = f"{name} ⚲".strip()
+        taken = look.title_metrics.horizontalAdvance(title) + 10
+        name = look.small_metrics.elidedText(name, right, room - taken)
+        id_left = WIDTH - PAD - 2 - look.small_metrics.horizontalAdvance(name)
+        names, values = [], []
+        for row in self.layout.rows:
+            if row.name == MORE:
+                count = self.layout.hidden
+                names.append(f"{count} more…" if count else "fewer")
+                values.append("")
+                continue
+            width = row.rect.width() - 14
+            label = row.name.replace("_", " ")
+            text = shown(row.param, value_of(self.node, row))
+            if row.rect.height() > ROW:
+                names.append(label)
+                lines = _wrapped(text, look.text_font, width, PROMPT_LINES)
+                values.append("\n".join(lines))
+                continue
+            # a short name leaves its room to the value
+            needed = look.text_metrics.horizontalAdvance(text)
+            share = max(width * _NAME_SHARE, width - needed - 8)
+            label = look.text_metrics.elidedText(label, right, share)
+            taken = look.text_metrics.horizontalAdvance(label) + 8
+            names.append(label)
+            arrow = 12 if choices(row.param) else 0
+            line = text.replace("\n", " ")
+            values.append(look.text_metrics.elidedText(line, right, width - taken - arrow))
+        return Texts(title, far_title, name, id_left, tuple(names), tuple(values))
+
+
+def badge_text(item: NodeItem) -> str:
+    """What stands on the badge over a node; empty for none."""
+    mode = item.node.mode
+    if mode == "mute":
+        return "muted"
+    if mode == "bypass":
+        return "bypassed"
+    state = item.state
+    if state.status == "unknown":
+        return "" if item.declared is not None else "unknown type"
+    text = state.text or state.status.replace("_", " ")
+    if state.status in ("ran", "failed") and state.seconds is not None and not state.text:
+        text += f"  {state.seconds:.1f} s"
+    return text
+
+
+def _status_color(state: NodeState, look: Look) -> QColor | None:
+    theme = look.theme
+    return {
+        "cached": theme.cached,
+        "ran": theme.ok,
+        "resumes": theme.resumes,
+        "running": theme.running,
+        "will_run": theme.warning,
+        "failed": theme.error,
+    }.get(state.status)
+
+
+def _paint_mark(painter: QPainter, status: str, at: QPointF, color: QColor) -> None:
+    """A sign of its own for every state: colour alone need not tell."""
+    painter.setPen(QPen(color, 1.8))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    x, y = at.x(), at.y()
+    if status in ("cached", "ran"):
+        painter.drawPolyline([QPointF(x - 4, y), QPointF(x - 1, y + 3), QPointF(x + 4, y - 3.5)])
+    elif status == "running":
+        painter.setBrush(color)
+        painter.drawPolygon([QPointF(x - 3, y - 4), QPointF(x + 4, y), QPointF(x - 3, y + 4)])
+    elif status == "resumes":
+        painter.setBrush(color)
+        painter.drawRect(QRectF(x - 4, y - 4, 1.5, 8))
+        painter.drawPolygon([QPointF(x - 1, y - 4), QPointF(x + 5, y), QPointF(x - 1, y + 4)])
+    elif status == "failed":
+        painter.drawLine(QPointF(x - 3.5, y - 3.5), QPointF(x + 3.5, y + 3.5))
+        painter.drawLine(QPointF(x - 3.5, y + 3.5), QPointF(x + 3.5, y - 3.5))
+    elif status == "bypassed":
+        painter.drawPolyline([QPointF(x - 5, y + 2), QPointF(x, y - 3), QPointF(x + 5, y + 2)])
+    elif status in ("muted", "off"):
+        painter.drawEllipse(at, 4.0, 4.0)
+        painter.drawLine(QPointF(x - 3, y + 3), QPointF(x + 3, y - 3))
+    else:
+        painter.drawEllipse(at, 3.5, 3.5)
+
+
+def _wrapped(text: str, font: QFont, width: float, count: int) -> tuple[str, ...]:
+    """The first ``count`` lines of a text broken at ``width``; the last one says by … if there is more."""
+    lines: list[str] = []
+    for paragraph in _paragraphs(text, count):
+        start = 0
+        for end in _breaks(paragraph, font, width):
+            if len(lines) == count:
+                break
+            lines.append(paragraph[start:end].rstrip())
+            start = end
+        if len(lines) == count:
+            rest = paragraph[start:] or text[text.find(paragraph) + len(paragraph) :].strip()
+            if rest:
+                cut = f"{lines[-1]} …"
+                lines[-1] = QFontMetricsF(font).elidedText(cut, Qt.TextElideMode.ElideRight, width)
+            break
+    return tuple(lines)
+
+
+def _paragraphs(text: str, count: int) -> Iterable[str]:
+    # a prompt may be a book: no more of it is measured than can be shown
+    return [line[:2000] for line in text.split("\n")[: count + 1]]
+
+
+def _breaks(text: str, font: QFont, width: float) -> list[int]:
+    """Where lines end."""
+    if not text:
+        return [0]
+    option = QTextOption()
+    option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+    layout = QTextLayout(text, font)
+    layout.setTextOption(option)
+    ends: list[int] = []
+    layout.beginLayout()
+    while (line := layout.createLine()).isValid() and len(ends) < 12:
+        line.setLineWidth(width)
+        ends.append(line.textStart() + line.textLength())
+    layout.endLayout()
+    return ends
