@@ -1,0 +1,93 @@
+"""One document in a tab: its canvas, the bar that tells of a failure, and the pictures that its nodes gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from studio.errors import GraphError
+from studio.graph import NodeId
+from studio.gui.canvas import Canvas
+from studio.gui.document import Document
+from studio.gui.plan_panel import FailureBar
+from studio.gui.runner import Pictured, Watch
+from studio.gui.states import Failure, NodeState
+from studio.gui.theme import Theme
+
+
+class Page(QWidget):
+    """The canvas of a document and what its run has shown so far."""
+
+    pictured = Signal(object)
+    """A Pictured that is to be looked at."""
+    previewed = Signal(str, QImage, int, int)
+
+    def __init__(self, document: Document, watch: Watch, theme: Theme) -> None:
+        super().__init__()
+        self.document = document
+        self.watch = watch
+        self.canvas = Canvas(document, theme)
+        self.failure = FailureBar(theme)
+        self.pictures: dict[str, Pictured] = {}
+        """The last finished picture of each node."""
+        self.viewed: str | None = None
+        """The node that the viewer follows; None: whatever comes last."""
+        self.last: Pictured | None = None
+        """What the viewer showed last."""
+        self.files: list[str] = []
+        """What the last run wrote."""
+        self.selection: tuple[str, ...] = ()
+        document.setParent(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.canvas, 1)
+        layout.addWidget(self.failure)
+        self.setFocusProxy(self.canvas)
+        self.failure.node_chosen.connect(self.reveal)
+        watch.states_changed.connect(self._states)
+        watch.pictured.connect(self._pictured)
+        watch.previewed.connect(self._previewed)
+        watch.failed.connect(self._failed)
+        self._states(watch.states())
+
+    def set_theme(self, theme: Theme) -> None:
+        """Show in other colours."""
+        self.canvas.set_theme(theme)
+        self.failure.set_theme(theme)
+
+    def reveal(self, node: str) -> None:
+        """Select a node and bring it into view."""
+        if NodeId(node) in self.document.workflow.graph:
+            self.canvas.select([node])
+            self.canvas.frame_selected()
+            self.canvas.setFocus()
+
+    def _states(self, states: Mapping[str, NodeState]) -> None:
+        self.canvas.set_states(states)
+
+    def _previewed(self, node: str, image: QImage, step: int, steps: int) -> None:
+        self.canvas.set_thumbnail(node, image)
+        self.previewed.emit(node, image, step, steps)
+
+    def _pictured(self, made: Pictured) -> None:
+        if made.index == 0:
+            self.canvas.set_thumbnail(made.node, made.image)
+            self.pictures[made.node] = made
+        self.pictured.emit(made)
+
+    def _failed(self, failure: Failure) -> None:
+        self.failure.tell(failure, self._context(failure))
+
+    def _context(self, failure: Failure) -> str:
+        """What helps somebody else to understand: the node's type and parameters."""
+        name = failure.where.partition(":")[0].partition(".")[0]
+        try:
+            node = self.document.workflow.graph.node(name)
+        except GraphError:
+            return ""
+        params = "\n".join(f"  {key} = {value!r}" for key, value in sorted(node.params.items()))
+        return f"{node.id} ({node.type}, version {node.version})\n{params}"
