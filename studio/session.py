@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from studio.engine import Deliver, Engine
-from studio.errors import ArgumentError, StudioError
+from studio.errors import ArgumentError, GraphError, NodeError, StudioError
 from studio.facts import Facts
-from studio.graph import Graph
+from studio.graph import NODE_ID, Graph
 from studio.models.library import Library
 from studio.numerics import Machine, choose
 from studio.plan import PlanningContext
@@ -45,6 +45,16 @@ class Unsound(StudioError):
     def __init__(self, found: Sequence[StudioError]) -> None:
         super().__init__("\n".join(str(problem) for problem in found))
         self.problems = tuple(found)
+
+
+def node_of(error: StudioError) -> str:
+    """The node that an error speaks of, or ""."""
+    if isinstance(error, GraphError):
+        return error.node
+    name = error.where.partition(".")[0].partition(":")[0]
+    # of a file, the place is its name
+    is_node = isinstance(error, NodeError) and all(map(NODE_ID.match, name.split("/")))
+    return name if is_node else ""
 
 
 @dataclass(frozen=True)

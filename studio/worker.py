@@ -31,14 +31,14 @@ import psutil
 import studio
 from studio.delivery import Delivery
 from studio.engine import Cancel
-from studio.errors import Cancelled, FileError, GraphError, StudioError
+from studio.errors import Cancelled, GraphError, StudioError
 from studio.events import Done, Event, Failed, Finished, Preview, Progress, RunStatus, Step
-from studio.graph import NODE_ID, Key, NodeKind, Port
+from studio.graph import Key, NodeKind, Port
 from studio.models.loading import go_offline
 from studio.plan import Keyed, KeyedChain, key_graph, outlook
 from studio.plan import plan as make_plan
 from studio.remote import PROTOCOL, Message, Request
-from studio.session import Job, Session, Settings, prepare, session
+from studio.session import Job, Session, Settings, node_of, prepare, session
 from studio.values import Image, Latents, Mask, Picture, Schedule, State
 from studio.workflow import complete, loads, migrate, set_param
 
@@ -721,16 +721,7 @@ def _said(error: StudioError) -> Message:
 def _problems(error: StudioError) -> list[Message]:
     """An error, or each of those that it consists of, with the node that it speaks of."""
     several: Sequence[StudioError] = getattr(error, "problems", ()) or (error,)
-    return [{"node": _node_of(one), **_said(one)} for one in several]
-
-
-def _node_of(error: StudioError) -> str:
-    if isinstance(error, GraphError):
-        return error.node
-    name = error.where.partition(".")[0]
-    # of a model, the place is its file
-    is_node = not isinstance(error, FileError) and all(map(NODE_ID.match, name.split("/")))
-    return name if is_node else ""
+    return [{"node": node_of(one), **_said(one)} for one in several]
 
 
 def _ended(run: str, status: RunStatus) -> dict[str, object]:

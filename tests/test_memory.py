@@ -31,10 +31,12 @@ def test_runs_with_changing_prompts_stay_within_the_memory_cap(runs: int) -> Non
             _run(bench, seed)
         gc.collect()
         before = process.memory_info().rss
+        models = pool().loaded()
         for seed in range(10, 10 + runs):
             _run(bench, seed)
         gc.collect()
         assert store.stats().memory_bytes <= CAP
-        assert len(pool().loaded()) == 3
+        assert {model.component for model in pool().loaded()} == {one.component for one in models}
+        assert len(pool().loaded()) == len(models)
         # the cap was full before; what the allocator keeps in hand is a few pictures' worth
         assert process.memory_info().rss - before < 32 * 2**20

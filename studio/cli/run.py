@@ -10,10 +10,9 @@ from studio.cli.reading import base_folder, read_job
 from studio.cli.running import evaluate
 from studio.cli.writing import complain, problems_of, write_json
 from studio.delivery import Delivery
-from studio.errors import GraphError, NodeError, StudioError
+from studio.errors import StudioError
 from studio.events import Done, Event, Failed
-from studio.graph import NODE_ID
-from studio.session import session
+from studio.session import node_of, session
 
 EXIT = {"ok": 0, "failed": 1, "cancelled": 130}
 
@@ -64,15 +63,5 @@ def _write_files(event: Event) -> None:
 def _tell(error: StudioError) -> None:
     """The events of a run that never began, for programs that read them: what failed, and the end."""
     for problem in problems_of(error):
-        _write_event(Failed("", _node_of(problem), problem.what, problem.where, problem.remedy))
+        _write_event(Failed("", node_of(problem), problem.what, problem.where, problem.remedy))
     _write_event(Done("", "failed", 0.0, 0, 0, {}, ()))
-
-
-def _node_of(error: StudioError) -> str:
-    """The node that an error speaks of, or ""."""
-    if isinstance(error, GraphError):
-        return error.node
-    name = error.where.partition(".")[0]
-    # of a model, the place is its file
-    is_node = isinstance(error, NodeError) and all(map(NODE_ID.match, name.split("/")))
-    return name if is_node else ""
