@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from studio.errors import FileError, GraphError, NodeError, StudioError
+from studio.errors import FileError, NodeError, StudioError
 from studio.facts import Facts, file_digest
 from studio.graph import Graph, Json, Key, Node, NodeId, NodeKind, NodeType, Ref, Types, Value
 from studio.keys import digest
@@ -595,10 +595,3 @@ def learn(
     if setup_seconds:
         learned[f"{workflow} setup {where}"] = [setup_seconds, 0]
     context.facts.set_many("timing", learned)
-
-
-def check_targets(graph: Graph, targets: Iterable[str]) -> None:
-    """Raise GraphError if a target is not in the graph."""
-    for target in targets:
-        if target not in graph:
-            raise GraphError(target, "", "is muted, bypassed or off, so it cannot be a target")

@@ -51,7 +51,7 @@ from studio.gui.editors import (
     icon_size,
 )
 from studio.gui.number_field import Line, shown
-from studio.gui.states import NodeState, Status
+from studio.gui.states import ICONS, NodeState
 from studio.gui.theme import Theme, icon
 from studio.registry import Range, Seed
 
@@ -67,18 +67,6 @@ _WIDE = (
 """Editors that stand below their name, not beside it."""
 _MARK_PX = 3
 _SCHEMA_LINE = re.compile(r"^\s*\w+: ")
-_STATE_ICONS: Mapping[Status, str] = {
-    "unknown": "state_unknown",
-    "cached": "state_cached",
-    "will_run": "state_will_run",
-    "resumes": "state_resumes",
-    "running": "state_running",
-    "ran": "state_ran",
-    "failed": "state_failed",
-    "muted": "mute",
-    "bypassed": "bypass",
-    "off": "state_off",
-}
 
 
 def prose(doc: str) -> str:
@@ -660,7 +648,7 @@ class Inspector(QScrollArea):
             widget.setVisible(bool(text))
         if state and text:
             size = self.fontMetrics().height()
-            drawn = icon(_STATE_ICONS[state.status], self._theme)
+            drawn = icon(ICONS[state.status], self._theme)
             self._state_icon.setPixmap(drawn.pixmap(size, size))
 
     def _prepare_seed(self, name: str, editor: Editor) -> None:

@@ -33,24 +33,12 @@ from studio.graph import Graph, Node, NodeId, NodeType
 from studio.gui import edits
 from studio.gui.document import Change, Document
 from studio.gui.editors import icon_size
-from studio.gui.states import NodeState, Status
+from studio.gui.states import ICONS, NodeState, Status
 from studio.gui.theme import Theme, icon
 
 _Index = QModelIndex | QPersistentModelIndex
 _NODE = 0
 """Internal id of the index of a node; that of an input is the row of its node, plus one."""
-_ICONS: Mapping[Status, str] = {
-    "unknown": "state_unknown",
-    "cached": "state_cached",
-    "will_run": "state_will_run",
-    "resumes": "state_resumes",
-    "running": "state_running",
-    "ran": "state_ran",
-    "failed": "state_failed",
-    "muted": "mute",
-    "bypassed": "bypass",
-    "off": "state_off",
-}
 _EMPTY = QModelIndex()
 
 
@@ -117,7 +105,7 @@ class OutlineModel(QAbstractItemModel):
     def set_theme(self, theme: Theme) -> None:
         """Take other colours."""
         self._theme = theme
-        self._icons = {status: icon(name, theme) for status, name in _ICONS.items()}
+        self._icons = {status: icon(name, theme) for status, name in ICONS.items()}
         self.refresh()
 
     def _node(self, row: int) -> Node | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,20 @@ Status = Literal[
     "off",
 ]
 """unknown: not planned yet; off: no output node needs it, or something before it is muted."""
+
+ICONS: Mapping[Status, str] = {
+    "unknown": "state_unknown",
+    "cached": "state_cached",
+    "will_run": "state_will_run",
+    "resumes": "state_resumes",
+    "running": "state_running",
+    "ran": "state_ran",
+    "failed": "state_failed",
+    "muted": "mute",
+    "bypassed": "bypass",
+    "off": "state_off",
+}
+"""The name of the icon of each status."""
 
 
 @dataclass(frozen=True)
