@@ -1,34 +1,23 @@
-"""The inspector: what the selected nodes are, and every parameter of theirs to look at and change."""
+"""The selected nodes: what they are, and every parameter of theirs to look at and change."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import (
-    QContextMenuEvent,
     QFontDatabase,
     QKeyEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPixmap,
 )
 from PySide6.QtWidgets import (
-    QApplication,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QPlainTextEdit,
     QScrollArea,
-    QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -41,232 +30,17 @@ from studio.gui.editors import (
     CurveEditor,
     Editor,
     FileEditor,
-    JsonEditor,
     ModelEditor,
-    NumbersEditor,
-    PromptEditor,
     SeedEditor,
     StrokesEditor,
-    editor_for,
-    icon_size,
 )
-from studio.gui.number_field import Line, shown
+from studio.gui.inspector.ports import LinkButton, Socket
+from studio.gui.inspector.row import ParamRow
+from studio.gui.inspector.words import label, prose, raw_json, state_words
+from studio.gui.number_field import Line
 from studio.gui.states import ICONS, NodeState
 from studio.gui.theme import Theme, icon
-from studio.registry import Range, Seed
-
-_WIDE = (
-    PromptEditor,
-    CurveEditor,
-    StrokesEditor,
-    SeedEditor,
-    FileEditor,
-    NumbersEditor,
-    JsonEditor,
-)
-"""Editors that stand below their name, not beside it."""
-_MARK_PX = 3
-_SCHEMA_LINE = re.compile(r"^\s*\w+: ")
-
-
-def prose(doc: str) -> str:
-    """The help of a node without its lines on ports and parameters, a paragraph a line."""
-    kept = [line for line in doc.strip().splitlines() if not _SCHEMA_LINE.match(line)]
-    paragraphs = re.split(r"\n\s*\n", "\n".join(kept).replace("`", ""))
-    return "\n\n".join(
-        re.sub(r"\s+", " ", paragraph).strip() for paragraph in paragraphs if paragraph.strip()
-    )
-
-
-def _label(text: str, role: str = "", *, is_wrapped: bool = False) -> QLabel:
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setProperty("role", role)
-    label.setWordWrap(is_wrapped)
-    if is_wrapped:
-        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
-
-
-class ParamRow(QWidget):
-    """One parameter: its name, editor, range and help; marked and with a way back where it is not the default."""
-
-    def __init__(self, param: Param, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.param = param
-        self.editor: Editor = editor_for(param, theme)
-        self._theme = theme
-        self._is_changed = False
-        words = param.name.replace("_", " ")
-        self.name = _label(words)
-        self.name.setBuddy(self.editor)
-        self.reset = QToolButton(self)
-        self.reset.setIcon(icon("reset", theme))
-        self.reset.setAutoRaise(True)
-        self.reset.setIconSize(icon_size(self))
-        tip = self.tr("Reset {0} to {1}").format(words, _default_words(param))
-        self.reset.setToolTip(tip)
-        self.reset.setAccessibleName(tip)
-        policy = self.reset.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.reset.setSizePolicy(policy)
-        self.note = _label(_note(param), "dim", is_wrapped=True)
-        self.note.setVisible(bool(self.note.text()))
-        self.error = _label("", "error", is_wrapped=True)
-        self.error.setVisible(False)
-        self._describe()
-        self._lay_out(isinstance(self.editor, _WIDE))
-
-    def _describe(self) -> None:
-        words = self.param.name.replace("_", " ")
-        tip = "\n".join(
-            filter(None, (f"{self.param.name}", self.param.help, _note_range(self.param)))
-        )
-        self.name.setToolTip(tip)
-        self.editor.setToolTip(tip)
-        widget: QWidget | None = self.editor
-        while widget is not None:
-            widget.setAccessibleName(words)
-            widget.setAccessibleDescription(_note(self.param))
-            widget = widget.focusProxy()
-
-    def _lay_out(self, is_wide: bool) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(10, 4, 6, 4)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(0, 2)
-        grid.setColumnStretch(1, 3)
-        grid.addWidget(self.name, 0, 0, 1, 2 if is_wide else 1)
-        if is_wide:
-            grid.addWidget(self.editor, 1, 0, 1, 3)
-        else:
-            grid.addWidget(self.editor, 0, 1)
-        grid.addWidget(self.reset, 0, 2)
-        grid.addWidget(self.note, 2, 0, 1, 3)
-        grid.addWidget(self.error, 3, 0, 1, 3)
-
-    def show_values(self, values: Sequence[Json]) -> None:
-        """Show the values that the nodes have: one, or that they differ."""
-        is_mixed = any(not _is_same(value, values[0]) for value in values)
-        self.editor.set_value(values[0], is_mixed=is_mixed)
-        self._is_changed = any(not _is_same(value, self.param.default) for value in values)
-        self.reset.setVisible(self._is_changed)
-        self.name.setAccessibleDescription(self.tr("changed") if self._is_changed else "")
-        problem = ""
-        for value in values:
-            try:
-                self.param.check(value)
-            except ValueError as error:
-                problem = str(error)
-        self.show_error(problem)
-        self.update()
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether any of the nodes has another value than the default."""
-        return self._is_changed
-
-    def show_error(self, what: str) -> None:
-        """Say why a value does not fit; "" says that all is well."""
-        self.error.setText(what)
-        self.error.setVisible(bool(what))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the mark of a changed value."""
-        if self._is_changed:
-            painter = QPainter(self)
-            painter.fillRect(2, 4, _MARK_PX, self.height() - 8, self._theme.accent)
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """Offer to reset, copy and paste the value."""
-        menu = QMenu(self)
-        reset = menu.addAction(self.reset.icon(), self.tr("Reset to default"))
-        reset.setEnabled(self._is_changed)
-        reset.triggered.connect(self.editor.reset_requested)
-        menu.addAction(self.tr("Copy value")).triggered.connect(self.copy_value)
-        menu.addAction(self.tr("Paste value")).triggered.connect(self.paste_value)
-        menu.exec(event.globalPos())
-
-    def copy_value(self) -> None:
-        """Put the value on the clipboard: text as it is, anything else as JSON."""
-        QApplication.clipboard().setText(shown(self.editor.value()))
-
-    def paste_value(self) -> None:
-        """Take the value on the clipboard, if it fits."""
-        text = QApplication.clipboard().text()
-        value: Json = text
-        if self.param.kind.value != "text":
-            try:
-                value = cast("Json", json.loads(text))
-            except ValueError:
-                value = text
-        self.editor.begin_gesture()
-        if self.editor.offer(value):
-            self.editor.set_value(self.editor.value())
-
-
-def _is_same(one: Json, other: Json) -> bool:
-    # by repr: it tells 1 from 1.0 and from true, inside lists too
-    return one is other or repr(one) == repr(other)
-
-
-def _default_words(param: Param) -> str:
-    text = shown(param.default)
-    if param.default is None:
-        return "none"
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def _note_range(param: Param) -> str:
-    hint = param.hint
-    if not isinstance(hint, Range):
-        return ""
-    text = "64 bit" if isinstance(hint, Seed) else hint.describe()
-    if hint.step and param.kind.value == "int" and hint.step > 1:
-        text += f", multiples of {int(hint.step)}"
-    return text
-
-
-def _note(param: Param) -> str:
-    help_text = (param.help[:1].upper() + param.help[1:]).replace("`", "")
-    return " · ".join(filter(None, (_note_range(param), help_text)))
-
-
-class _Socket(QLabel):
-    """The shape and colour of a socket."""
-
-    def __init__(self, of: type[Value], theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        ratio = self.devicePixelRatioF()
-        side = 14
-        pixmap = QPixmap(QSize(side, side) * ratio)
-        pixmap.setDevicePixelRatio(ratio)
-        pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.translate(side / 2, side / 2)
-        socket = theme.socket(of)
-        painter.setBrush(socket.color)
-        painter.setPen(QPen(theme.node_border, 1))
-        painter.drawPath(socket.path(4.5))
-        painter.end()
-        self.setPixmap(pixmap)
-        self.setToolTip(of.__name__)
-        self.setAccessibleName(of.__name__)
-
-
-class LinkButton(QToolButton):
-    """The source of an input; pressed, it leads there."""
-
-    def __init__(self, text: str, node: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.node = node
-        self.setText(text)
-        self.setAutoRaise(True)
-        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.setToolTip(self.tr("Go to {0}").format(node))
-        self.setAccessibleName(self.tr("from {0}, go there").format(text))
+from studio.registry import Seed
 
 
 class Inspector(QScrollArea):
@@ -461,7 +235,7 @@ class Inspector(QScrollArea):
         self._show_state()
 
     def _say(self, column: QVBoxLayout, text: str) -> None:
-        title = _label(text, "title", is_wrapped=True)
+        title = label(text, "title", is_wrapped=True)
         font = title.font()
         font.setPointSizeF(font.pointSizeF() * 1.2)
         title.setFont(font)
@@ -469,7 +243,7 @@ class Inspector(QScrollArea):
         column.addWidget(title)
 
     def _add_hint(self, column: QVBoxLayout, text: str) -> None:
-        hint = _label(text, "dim", is_wrapped=True)
+        hint = label(text, "dim", is_wrapped=True)
         hint.setContentsMargins(6, 0, 6, 0)
         column.addWidget(hint)
 
@@ -479,7 +253,7 @@ class Inspector(QScrollArea):
         line.setStyleSheet(f"background: {self._theme.border.name()};")
         column.addSpacing(6)
         column.addWidget(line)
-        heading = _label(text, "title")
+        heading = label(text, "title")
         heading.setContentsMargins(6, 2, 6, 2)
         column.addWidget(heading)
 
@@ -507,16 +281,16 @@ class Inspector(QScrollArea):
     def _build_id(self, column: QVBoxLayout, node: NodeId) -> None:
         row = QHBoxLayout()
         row.setContentsMargins(6, 0, 6, 0)
-        label = _label(self.tr("Name"), "dim")
+        words = label(self.tr("Name"), "dim")
         self.id_field = Line(node)
         self.id_field.setToolTip(self.tr("The node's name, as links and the command line call it"))
         self.id_field.setAccessibleName(self.tr("Name of the node"))
         self.id_field.editingFinished.connect(self._rename)
-        label.setBuddy(self.id_field)
-        row.addWidget(label)
+        words.setBuddy(self.id_field)
+        row.addWidget(words)
         row.addWidget(self.id_field, 1)
         column.addLayout(row)
-        self._id_error = _label("", "error", is_wrapped=True)
+        self._id_error = label("", "error", is_wrapped=True)
         self._id_error.setContentsMargins(6, 0, 6, 0)
         self._id_error.setVisible(False)
         column.addWidget(self._id_error)
@@ -525,7 +299,7 @@ class Inspector(QScrollArea):
         row = QHBoxLayout()
         row.setContentsMargins(6, 0, 6, 0)
         self._state_icon = QLabel()
-        self._state_text = _label("", "dim", is_wrapped=True)
+        self._state_text = label("", "dim", is_wrapped=True)
         row.addWidget(self._state_icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._state_text, 1)
         column.addLayout(row)
@@ -538,7 +312,7 @@ class Inspector(QScrollArea):
             column,
             self.tr("No pack here declares this type of node. It is kept as it is in the file."),
         )
-        raw = QPlainTextEdit(_raw(node))
+        raw = QPlainTextEdit(raw_json(node))
         raw.setReadOnly(True)
         raw.setTabChangesFocus(True)
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
@@ -613,14 +387,14 @@ class Inspector(QScrollArea):
                 source: QWidget = LinkButton(f"← {link}", link.node)
                 cast("LinkButton", source).clicked.connect(self._go)
             elif port.optional:
-                source = _label(self.tr("not linked"), "dim")
+                source = label(self.tr("not linked"), "dim")
             else:
-                source = _label(self.tr("needs a link"), "error")
+                source = label(self.tr("needs a link"), "error")
             self.links[port.name] = source
             self._add_port(grid, port.name, port.type, port.help, source)
         for port in declared.outputs:
             self._add_port(
-                grid, port.name, port.type, port.help, _label(f"{port.type.__name__} →", "dim")
+                grid, port.name, port.type, port.help, label(f"{port.type.__name__} →", "dim")
             )
 
     def _add_port(
@@ -630,17 +404,17 @@ class Inspector(QScrollArea):
         grid.setRowMinimumHeight(row, self.fontMetrics().height() + 6)
         if isinstance(source, QLabel):
             source.setContentsMargins(6, 0, 0, 0)
-        label = _label(name.replace("_", " "))
-        label.setToolTip(f"{of.__name__}: {help_text}" if help_text else of.__name__)
-        grid.addWidget(_Socket(of, self._theme), row, 0)
-        grid.addWidget(label, row, 1)
+        words = label(name.replace("_", " "))
+        words.setToolTip(f"{of.__name__}: {help_text}" if help_text else of.__name__)
+        grid.addWidget(Socket(of, self._theme), row, 0)
+        grid.addWidget(words, row, 1)
         grid.addWidget(source, row, 2, Qt.AlignmentFlag.AlignLeft)
 
     def _show_state(self) -> None:
         if self._state_text is None or self._state_icon is None:
             return
         state = self._states.get(self._ids[0]) if len(self._ids) == 1 else None
-        text = _state_words(state) if state else ""
+        text = state_words(state) if state else ""
         self._state_text.setText(text)
         self._state_text.setProperty("role", "error" if state and state.error else "dim")
         self._state_text.style().polish(self._state_text)
@@ -727,21 +501,3 @@ class Inspector(QScrollArea):
         self._ids = (NodeId(new),)
         self._document.edit(workflow, self.tr("Rename {0} to {1}").format(old, new))
         self.node_renamed.emit(old, new)
-
-
-def _raw(node: Node) -> str:
-    fields: dict[str, Json] = {"type": node.type, "version": node.version}
-    if node.mode != "normal":
-        fields["mode"] = node.mode
-    fields["params"] = dict(node.params)
-    fields["inputs"] = {port: str(link) for port, link in node.inputs.items()}
-    fields.update(node.extra)
-    return json.dumps(fields, indent=2, ensure_ascii=False)
-
-
-def _state_words(state: NodeState) -> str:
-    words = [state.text] if state.text else [state.status.replace("_", " ")]
-    if state.seconds is not None and not state.text:
-        words.append(f"{state.seconds:.1f} s")
-    text = " · ".join(words)
-    return f"{text}\n{state.error}" if state.error else text
