@@ -104,9 +104,9 @@ class Scenes:
         window.run()
         self._wait(lambda: page.watch.has_run)
         page.canvas.select(["mask"])
-        panels.paint("mask", "strokes")
+        panels.painting.paint("mask", "strokes")
         self._grab("mask")
-        panels.stop_painting()
+        panels.painting.stop()
 
     def _keys(self) -> None:
         from studio.gui.actions import KeySheet

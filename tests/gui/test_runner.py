@@ -208,7 +208,7 @@ def test_the_viewer_follows_the_node_that_was_chosen(desk: Desk, qtbot: QtBot) -
     window, page = desk.opened()
     window.run()
     assert window.panels is not None
-    window.panels.view("decode")
+    window.panels.showing.view("decode")
     assert desk.worker.asked[-1] == ("look", "decode")
     whole = {"index": 0, "count": 1, "path": ""}
     desk.worker.say("picture", node="decode", **whole, **pixels(2, 2, (0, 255, 0)))

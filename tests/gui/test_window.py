@@ -337,7 +337,7 @@ def test_strokes_painted_in_the_viewer_become_an_edit(desk: Desk, qtbot: QtBot) 
     panels = panels_of(window)
     before = page.document.workflow.graph.node("mask").params["strokes"]
     page.canvas.select(["mask"])
-    panels.paint("mask", "strokes")
+    panels.painting.paint("mask", "strokes")
     assert panels.mask.isVisible()
     surface = panels.viewer.surface
     middle = QPointF(surface.rect().center())
@@ -379,8 +379,7 @@ def test_a_trajectory_is_asked_for_after_a_run_and_can_be_scrubbed(
 def test_branching_lets_a_second_prompt_take_over(desk: Desk, qtbot: QtBot) -> None:
     window, page = desk.opened()
     panels = panels_of(window)
-    panels._loop = "denoise"
-    panels._branch(5)
+    panels.trajectory.branch(5)
     graph = page.document.workflow.graph
     switch = graph.node("denoise").inputs["positive"].node
     assert graph.nodes[switch].type == "prompt_schedule"

@@ -1,0 +1,167 @@
+"""What the viewer shows: the pictures of the node that it follows, previews of a run, pictures of the history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog
+
+from studio.errors import StudioError
+from studio.gui.gallery import Entry
+from studio.gui.history import History
+from studio.gui.prompts import prompt_of
+from studio.gui.runner import Pictured, Runner
+from studio.gui.viewer import Viewer
+
+if TYPE_CHECKING:
+    from studio.gui.page import Page
+
+
+class Showing(QObject):
+    """Fills the viewer from the document in front, and the history with what its runs save."""
+
+    status = Signal(str)
+    failed = Signal(object)
+    """A StudioError."""
+
+    def __init__(self, viewer: Viewer, history: History, runner: Runner, parent: QObject) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.history = history
+        self.is_held = False
+        """Whether somebody else has the viewer, as the mask editor does: runs leave it alone."""
+        self._runner = runner
+        self._page: Page | None = None
+        viewer.save_requested.connect(self.save_picture)
+        history.shown.connect(self.recall)
+        history.compared.connect(self.compare)
+
+    def show_page(self, page: Page | None) -> None:
+        """Follow another document, or none."""
+        if self._page is not None:
+            self._page.canvas.shown_in_viewer.disconnect(self.view)
+            self._page.previewed.disconnect(self._previewed)
+            self._page.pictured.disconnect(self._pictured)
+        self._page = page
+        if page is None:
+            self.viewer.clear()
+            return
+        page.canvas.shown_in_viewer.connect(self.view)
+        page.previewed.connect(self._previewed)
+        page.pictured.connect(self._pictured)
+        self.viewer.clear("A")
+        self.show_last()
+
+    # --- the document in front
+
+    def view(self, node: str) -> None:
+        """Let the viewer follow a node, and ask for what it gave."""
+        page = self._page
+        if page is None:
+            return
+        page.viewed = node
+        if node in page.pictures:
+            self._show(page.pictures[node])
+        self._runner.look(page.watch, node)
+        self.status.emit(self.tr("The viewer shows {}").format(node))
+
+    def preview(self, image: QImage, words: str) -> None:
+        """Show a small picture of latents as large as the picture that will come of it."""
+        if self.is_held:
+            return
+        size = self._whole_size(image)
+        self.viewer.set_image("A", self._enlarged(image, size), words, size=size)
+
+    def _previewed(self, node: str, image: QImage, step: int, steps: int) -> None:
+        page = self._page
+        if page is not None and page.viewed in (None, node):
+            self.preview(image, self.tr("{} · step {} of {}").format(node, step, steps))
+
+    def _enlarged(self, image: QImage, size: QSize) -> QImage:
+        """A picture of latents as smooth as an eye expects: without it a latent pixel is a square of many."""
+        if image.isNull() or image.width() * 2 > size.width():
+            return image
+        room = self.viewer.surface.size()
+        fitted = size.scaled(room, Qt.AspectRatioMode.KeepAspectRatio)
+        smooth = Qt.TransformationMode.SmoothTransformation
+        return image.scaled(fitted.expandedTo(image.size()), mode=smooth)
+
+    def _whole_size(self, image: QImage) -> QSize:
+        """Of the picture that a picture of latents stands for."""
+        # a latent pixel stands for 8 of the picture in most models
+        last = self._page.last if self._page is not None else None
+        return last.size if last is not None else image.size() * 8
+
+    def _pictured(self, made: Pictured) -> None:
+        page = self._page
+        if page is None:
+            return
+        if made.is_saved and made.path is not None and not made.is_asked:
+            self._remember(page, made)
+        if made.index == 0 and page.viewed in (None, made.node):
+            page.last = made
+            if not self.is_held:
+                self._show(made)
+
+    def _show(self, made: Pictured) -> None:
+        self.viewer.set_image("A", made.whole(), made.node, path=made.path)
+
+    def show_last(self) -> None:
+        """Show what the document showed last."""
+        if self._page is not None and self._page.last is not None:
+            self._show(self._page.last)
+
+    # --- the history
+
+    def _remember(self, page: Page, made: Pictured) -> None:
+        from studio.workflow import dumps
+
+        workflow = page.watch.last_shown
+        if workflow is None or made.path is None:
+            return
+        self.history.add(
+            made.image,
+            path=made.path,
+            pixels_sha256=made.sha256,
+            node=made.node,
+            title=page.document.title,
+            prompt=prompt_of(workflow),
+            workflow=dumps(workflow),
+        )
+
+    def recall(self, entry: Entry) -> None:
+        """Show a picture of the history."""
+        self.viewer.set_image("A", QImage(str(entry.path)), entry.path.name, path=entry.path)
+
+    def compare(self, earlier: Entry, later: Entry) -> None:
+        """Show two pictures of the history against each other."""
+        self.viewer.set_image("B", QImage(str(earlier.path)), earlier.path.name, path=earlier.path)
+        self.recall(later)
+        if self.viewer.surface.arrangement == "single":
+            self.viewer.toggle_wipe()
+
+    # --- files
+
+    def save_picture(self) -> None:
+        """Ask for a name and write what the viewer shows."""
+        shown = self.viewer.current
+        if shown is None:
+            return
+        folder = platformdirs.user_pictures_path()
+        name = shown.path.name if shown.path is not None else "picture.png"
+        chosen, _ = QFileDialog.getSaveFileName(
+            self.viewer, self.tr("Save the picture"), str(folder / name), self.tr("PNG (*.png)")
+        )
+        if not chosen:
+            return
+        path = Path(chosen)
+        try:
+            self.viewer.write(path if path.suffix else path.with_suffix(".png"))
+        except StudioError as error:
+            self.failed.emit(error)
+            return
+        self.status.emit(self.tr("Saved {}").format(path.name))
