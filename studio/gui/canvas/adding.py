@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QPointF
+from PySide6.QtCore import QMimeData, QPoint, QPointF
 
 from studio.graph import NodeId, Types
 from studio.gui import edits
@@ -17,6 +17,8 @@ from studio.workflow import Workflow
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
+
+MIME_NODE_TYPE = "application/x-studio-node-type"
 
 
 class Adding:
@@ -65,9 +67,9 @@ class Adding:
         wire, at = self._wire
         self.at(type_id, at, wire)
 
-    def at_cursor(self, type_id: str) -> None:
-        """Add a node where the mouse was last, linked to the selected node where types fit."""
-        self.at(type_id, self._canvas.cursor_pos())
+    def drop(self, data: QMimeData, at: QPointF) -> None:
+        """Add a node of the type that was dragged here from the library."""
+        self.at(bytes(data.data(MIME_NODE_TYPE).data()).decode(), at)
 
     def at(self, type_id: str, at: QPointF, wire: Plug | None = None) -> None:
         """Add a node, linked to the loose end of a link, or to the one selected node, where types fit."""

@@ -1,0 +1,227 @@
+"""Which gesture a hand begins: by the button, the keys held with it and what lies under the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
+
+from studio.errors import StudioError
+from studio.graph import NodeId, ParamKind
+from studio.gui.canvas.gestures import (
+    Band,
+    DrawLink,
+    Gesture,
+    Knife,
+    Move,
+    MoveBox,
+    MoveLinks,
+    Pan,
+    Pointer,
+    ResizeBox,
+    Scrub,
+    SelectAndMove,
+)
+from studio.gui.canvas.layout import MORE, TITLE, Row, choices, is_number
+from studio.gui.canvas.node_item import NodeItem
+from studio.workflow.groups import group_of
+
+if TYPE_CHECKING:
+    from studio.gui.canvas.view import Canvas
+
+_Shift, _Ctrl, _Alt = (
+    Qt.KeyboardModifier.ShiftModifier,
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.AltModifier,
+)
+
+
+class Hand:
+    """Turns the mouse events of a canvas into gestures, clicks and double-clicks."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self.place: QPoint | None = None
+        """Where the mouse was last, in the viewport; None if it was never there."""
+        self.is_panning = False
+        """Whether Space is down, so that a drag moves what is seen."""
+        self._gesture: Gesture | None = None
+        self._pending: tuple[Pointer, Gesture | None, Callable[[], None] | None] | None = None
+        """A press that may yet become a gesture, or a click."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether a gesture is under way."""
+        return self._gesture is not None
+
+    def _pointer(self, event: QMouseEvent) -> Pointer:
+        place = event.position().toPoint()
+        self.place = place
+        scene = self._canvas.mapToScene(place)
+        return Pointer(scene, place, event.modifiers(), event.timestamp())
+
+    def press(self, event: QMouseEvent) -> None:
+        """Find out what a press may become."""
+        canvas, at = self._canvas, self._pointer(event)
+        self.cancel()
+        button = event.button()
+        if button == Qt.MouseButton.MiddleButton or (
+            button == Qt.MouseButton.LeftButton and self.is_panning
+        ):
+            self._begin(Pan(canvas), at)
+        elif button == Qt.MouseButton.RightButton and at.has(_Ctrl):
+            self._begin(Knife(canvas), at)
+        elif button == Qt.MouseButton.LeftButton:
+            self._press(at)
+
+    def _press(self, at: Pointer) -> None:
+        canvas, content = self._canvas, self._canvas.content
+        plug = content.plug_at(at.scene)
+        if plug is not None:
+            is_bundle = plug.socket.is_output and at.has(_Shift)
+            gesture: Gesture = MoveLinks(canvas, plug) if is_bundle else DrawLink(canvas, plug)
+            self._pending = (at, gesture, None)
+            return
+        node = content.node_at(at.scene)
+        if node is not None:
+            self._press_node(node, at)
+            return
+        box = content.box_at(at.scene)
+        if box is not None:
+            content.select([], box=box.key)
+            is_grip = box.is_grip(at.scene)
+            self._pending = (at, ResizeBox(canvas, box) if is_grip else MoveBox(canvas, box), None)
+            return
+        click = None if at.has(_Shift) or at.has(_Ctrl) else canvas.commands.select_none
+        self._pending = (at, Band(canvas), click)
+
+    def _press_node(self, node: NodeItem, at: Pointer) -> None:
+        canvas, selection = self._canvas, self._canvas.content.selection
+        name = node.node.id
+        local = node.mapFromScene(at.scene)
+        row = node.layout.row_at(local)
+        is_plain = not at.modifiers
+        click: Callable[[], None] | None = partial(self._click_node, name, at.modifiers)
+        if row is not None and is_plain and _clicks(row, local):
+            click = partial(self._click_row, name, row)
+        if is_plain and name not in selection:
+            canvas.content.select([name])
+            selection = canvas.content.selection
+        param = row.param if row else None
+        can_scrub = param is not None and is_number(param) and not at.has(_Alt)
+        if can_scrub and param is not None and (is_plain or name in selection):
+            self._pending = (at, Scrub(canvas, name, param), click)
+            return
+        move = Move(canvas, is_copy=at.has(_Alt))
+        # a drag with Shift or Ctrl takes the node along
+        gesture = move if name in selection else SelectAndMove(canvas, name, move)
+        self._pending = (at, gesture, click)
+
+    def _click_node(self, name: NodeId, modifiers: Qt.KeyboardModifier) -> None:
+        content = self._canvas.content
+        if modifiers & _Shift:
+            content.select([*content.selection, name])
+        elif modifiers & _Ctrl:
+            kept = [one for one in content.selection if one != name]
+            content.select(kept if name in content.selection else [*kept, name])
+        elif not modifiers & _Alt:
+            content.select([name])
+
+    def _click_row(self, name: NodeId, row: Row) -> None:
+        if row.name == MORE:
+            self._canvas.toggle_expanded(name)
+        else:
+            self._canvas.editing.edit_row(name, row.name)
+
+    def move(self, event: QMouseEvent) -> None:
+        """Lead the gesture on, or begin it once the hand has moved far enough."""
+        at = self._pointer(event)
+        if self._gesture is None and self._pending is not None:
+            start, gesture, _ = self._pending
+            moved = (at.view - start.view).manhattanLength()
+            if gesture is not None and moved >= QApplication.startDragDistance():
+                self._pending = None
+                self._begin(gesture, start)
+        if self._gesture is not None:
+            self._canvas.stir()
+            self._gesture.move(at)
+            self._canvas.refresh_far()
+
+    def release(self, event: QMouseEvent) -> None:
+        """End the gesture, or take the press for a click."""
+        at = self._pointer(event)
+        gesture, self._gesture = self._gesture, None
+        pending, self._pending = self._pending, None
+        if gesture is not None:
+            self._end(gesture, at)
+        elif pending is not None:
+            if isinstance(pending[1], Band):
+                pending[1].end(at)
+            if pending[2] is not None:
+                pending[2]()
+
+    def _begin(self, gesture: Gesture, at: Pointer) -> None:
+        self._gesture = gesture
+        self._canvas.stir()
+        gesture.begin(at)
+
+    def _end(self, gesture: Gesture, at: Pointer) -> None:
+        try:
+            gesture.end(at)
+        except StudioError as error:
+            self._canvas.content.restore()
+            self._canvas.status.emit(str(error))
+        self._canvas.look_changed()
+        self._canvas.stir()
+
+    def cancel(self) -> bool:
+        """Take back what a hand has begun; True if it had."""
+        gesture, self._gesture = self._gesture, None
+        self._pending = None
+        if gesture is None:
+            return False
+        gesture.cancel()
+        return True
+
+    def double_click(self, event: QMouseEvent) -> None:
+        """Edit what is there; on empty canvas, add a node."""
+        if event.button() != Qt.MouseButton.LeftButton or self.is_panning:
+            return
+        at, content = self._pointer(event), self._canvas.content
+        node = content.node_at(at.scene)
+        box = content.box_at(at.scene)
+        if node is not None:
+            self._double_click_node(node, node.mapFromScene(at.scene))
+        elif box is not None:
+            self._canvas.editing.edit_box(box.key)
+        else:
+            self._canvas.adding.open_palette(at.view)
+
+    def _double_click_node(self, node: NodeItem, local: QPointF) -> None:
+        canvas, name = self._canvas, node.node.id
+        row = node.layout.row_at(local)
+        if row is not None and row.name != MORE:
+            is_tick = row.param is not None and row.param.kind is ParamKind.BOOL
+            # the second click on a tick box ticks again; that on an arrow finds its menu open
+            if is_tick or not _clicks(row, local):
+                canvas.editing.edit_row(name, row.name)
+        elif node.thumbnail_rect.contains(local):
+            canvas.shown_in_viewer.emit(canvas.flat_id(name))
+        elif group_of(canvas.workflow, node.node) is not None:
+            canvas.enter(name)
+        elif 0 <= local.y() <= TITLE:
+            canvas.select([name])
+            canvas.editing.rename_selected()
+
+
+def _clicks(row: Row, local: QPointF) -> bool:
+    """Whether a click on a row does something: fold, tick, choose."""
+    if row.name == MORE:
+        return True
+    is_right = local.x() > row.rect.right() - 26
+    is_tick = row.param is not None and row.param.kind is ParamKind.BOOL
+    return is_right and (is_tick or bool(choices(row.param)))
