@@ -86,9 +86,9 @@ class Program(QObject):
         assert self._gallery is not None
         assert self.journal is not None
         for window in self.windows:
-            if not window.is_started:
-                window.document_opened.connect(self.journal.watch)
-                window.document_closed.connect(self.journal.forget)
+            if not window.has_started():
+                window.documents.opened.connect(self.journal.watch)
+                window.documents.closed.connect(self.journal.forget)
                 self.journal.failed.connect(window.say)
                 window.start(self._types, self._gallery)
 
@@ -139,7 +139,7 @@ class Program(QObject):
         assert types is not None
         for one in found:
             if box.clickedButton() is take:
-                window.add_document(self.journal.recover(one, types))
+                window.documents.add(self.journal.recover(one, types))
             elif box.clickedButton() is drop:
                 self.journal.discard(one)
 
@@ -206,6 +206,6 @@ class _Beginning(QObject):
         self._is_over = True
         self._program.start()
         if self._path is not None:
-            self._window.open_file(self._path)
+            self._window.documents.open_file(self._path)
         self._window.start_worker()
         self._program.offer_recovery()

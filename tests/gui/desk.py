@@ -126,7 +126,7 @@ class Desk:
     def opened(self, path: Path = TEXT_TO_IMAGE) -> tuple[Window, Page]:
         """A window with a template in front, planned."""
         window = self.window()
-        window.open_template(path)
+        window.documents.open_template(path)
         page = front(window)
         self.qtbot.waitUntil(lambda: page.watch.outcome.plan is not None)
         return window, page
@@ -134,7 +134,7 @@ class Desk:
     def close(self) -> None:
         """End without questions."""
         for window in list(self.program.windows):
-            for page in window.pages:
+            for page in window.documents.pages:
                 page.document.save(self.folder / f"kept-{time.monotonic_ns()}.json")
             window.close()
 

@@ -54,7 +54,7 @@ class Scenes:
         self._text_to_image()
         self._inpaint()
         self._keys()
-        for page in self._window.pages:
+        for page in self._window.documents.pages:
             page.document.save(Path(tempfile.mkdtemp()) / "kept.json")
         self._window.close()
 
@@ -64,7 +64,7 @@ class Scenes:
 
         window = self._window
         window.resize(*SIZES[0])
-        window.open_template(TEXT_TO_IMAGE)
+        window.documents.open_template(TEXT_TO_IMAGE)
         page, panels = front(window), window.panels
         assert panels is not None
         document = page.document
@@ -98,7 +98,7 @@ class Scenes:
         from tests.gui.desk import INPAINT, front
 
         window = self._window
-        window.open_template(INPAINT)
+        window.documents.open_template(INPAINT)
         page, panels = front(window), window.panels
         assert panels is not None
         window.run()

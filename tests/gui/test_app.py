@@ -48,7 +48,7 @@ def window(
     opened.activateWindow()
     qtbot.waitUntil(opened.isActiveWindow)
     yield opened
-    for page in opened.pages:
+    for page in opened.documents.pages:
         page.document.save(tmp_path / "kept.json")
     opened.close()
 
@@ -66,7 +66,7 @@ def test_a_picture_from_template_to_file_and_back(
 ) -> None:
     path = tmp_path / "mine.json"
     path.write_text(TEXT_TO_IMAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    window.open_file(path)
+    window.documents.open_file(path)
     page = front(window)
     document, canvas, panels = page.document, page.canvas, window.panels
     assert panels is not None
@@ -128,7 +128,7 @@ def test_a_picture_from_template_to_file_and_back(
     saved = document.workflow
     assert load(path) == saved
     press(qtbot, canvas, Qt.Key.Key_W, CTRL)
-    window.open_file(path)
+    window.documents.open_file(path)
     assert front(window).document.workflow == saved
 
 

@@ -163,7 +163,7 @@ def test_a_worker_that_cannot_be_started_is_told(desk: Desk, qtbot: QtBot) -> No
     )  # fmt: skip
     qtbot.waitUntil(page.failure.isVisible)
     assert "no CUDA device" in page.failure.what.text()
-    assert window.device.text() == "worker stopped"
+    assert window.bar.device.text() == "worker stopped"
 
 
 def test_settings_that_concern_computing_start_another_worker(desk: Desk) -> None:

@@ -23,11 +23,13 @@ from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.actions import KeySheet
 from studio.gui.document import Document
+from studio.gui.documents import CloseButton
+from studio.gui.intake import Intake
 from studio.gui.panels import Panels
 from studio.gui.settings import Options, SettingsDialog
 from studio.gui.start_page import templates
 from studio.gui.states import Failure
-from studio.gui.window import CloseButton, Window
+from studio.gui.window import Window
 from studio.pictures import WORKFLOW, with_text
 from studio.resources import resource
 from studio.workflow import load
@@ -42,6 +44,11 @@ ALT = Qt.KeyboardModifier.AltModifier
 def panels_of(window: Window) -> Panels:
     assert window.panels is not None
     return window.panels
+
+
+def intake_of(window: Window) -> Intake:
+    assert window.intake is not None
+    return window.intake
 
 
 def answer(text: str) -> None:
@@ -77,7 +84,7 @@ def drop(window: Window, paths: list[Path], at: QPointF) -> None:
 
 def test_the_start_page_offers_every_template(desk: Desk) -> None:
     window = desk.program.open_window()
-    titles = [card.template.title for card in window.start_page.cards]
+    titles = [card.template.title for card in window.documents.start_page.cards]
     assert titles[0] == "Text to image"
     assert {"Image to image", "Inpaint"} < set(titles)
 
@@ -90,7 +97,7 @@ def test_a_file_that_is_no_workflow_is_no_template(tmp_path: Path) -> None:
 
 def test_a_template_opens_by_click_as_a_copy_without_a_file(desk: Desk) -> None:
     window = desk.window()
-    hands.click(window.start_page.cards[0])
+    hands.click(window.documents.start_page.cards[0])
     document = front(window).document
     assert document.path is None
     assert not document.is_modified
@@ -101,10 +108,10 @@ def test_files_that_were_opened_are_recent(desk: Desk, tmp_path: Path) -> None:
     window = desk.window()
     path = tmp_path / "mine.json"
     path.write_text(TEXT_TO_IMAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    window.open_file(path)
+    window.documents.open_file(path)
     assert desk.preferences.recent() == [path]
-    window.show_start()
-    window.close_document()
+    window.documents.show_start()
+    window.documents.close_front()
     path.unlink()
     assert desk.preferences.recent() == []
 
@@ -113,9 +120,9 @@ def test_panels_stand_around_documents_and_not_around_the_start_page(desk: Desk)
     window = desk.window()
     viewer = panels_of(window).docks["viewer"]
     assert not viewer.isVisible()
-    window.new_document()
+    window.documents.new()
     assert viewer.isVisible()
-    window.show_start()
+    window.documents.show_start()
     assert not viewer.isVisible()
 
 
@@ -124,12 +131,12 @@ def test_panels_stand_around_documents_and_not_around_the_start_page(desk: Desk)
 
 def test_the_tab_marks_unsaved_work(desk: Desk, tmp_path: Path) -> None:
     window, page = desk.opened()
-    index = window.tabs.indexOf(page)
-    assert window.tabs.tabText(index) == "Text to image"
+    index = window.documents.indexOf(page)
+    assert window.documents.tabText(index) == "Text to image"
     modify(window)
-    assert window.tabs.tabText(index) == "● Text to image"
+    assert window.documents.tabText(index) == "● Text to image"
     page.document.save(tmp_path / "mine.json")
-    assert window.tabs.tabText(index) == "mine.json"
+    assert window.documents.tabText(index) == "mine.json"
 
 
 def test_save_asks_for_a_name_once(
@@ -160,7 +167,7 @@ def test_files_of_a_template_are_found_from_where_it_is_saved(
     chosen = (str(tmp_path / "deep" / "mine.json"), "")
     (tmp_path / "deep").mkdir()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: chosen)
-    assert window.save()
+    assert window.documents.save()
     file = str(page.document.workflow.graph.node("picture").params["file"])
     assert (tmp_path / "deep" / file).is_file()
 
@@ -183,14 +190,14 @@ def test_closing_asks_about_unsaved_work(
     modify(window)
     answer(button)
     hands.key(page.canvas, Qt.Key.Key_W, CTRL)
-    assert bool(window.pages) is is_open
+    assert bool(window.documents.pages) is is_open
     assert path.is_file() is is_saved
 
 
 def test_closing_without_changes_asks_nothing(desk: Desk) -> None:
     window, _ = desk.opened()
-    hands.click(window.tabs.tabBar().findChildren(CloseButton)[0])
-    assert window.pages == []
+    hands.click(window.documents.tabBar().findChildren(CloseButton)[0])
+    assert window.documents.pages == []
 
 
 def test_the_window_stays_where_somebody_would_rather_stay(desk: Desk) -> None:
@@ -206,9 +213,9 @@ def test_a_file_that_is_open_comes_to_the_front(desk: Desk, tmp_path: Path) -> N
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     for path in paths:
         path.write_text(TEXT_TO_IMAGE.read_text(encoding="utf-8"), encoding="utf-8")
-        window.open_file(path)
-    window.open_file(paths[0])
-    assert len(window.pages) == 2
+        window.documents.open_file(path)
+    window.documents.open_file(paths[0])
+    assert len(window.documents.pages) == 2
     assert front(window).document.path == paths[0]
 
 
@@ -216,21 +223,21 @@ def test_a_file_that_cannot_be_read_is_told_and_opens_nothing(desk: Desk, tmp_pa
     window, page = desk.opened()
     path = tmp_path / "broken.json"
     path.write_text("{", encoding="utf-8")
-    window.open_file(path)
-    assert window.pages == [page]
+    window.documents.open_file(path)
+    assert window.documents.pages == [page]
     assert "broken.json" in page.failure.what.text()
 
 
 def test_two_documents_have_runs_and_histories_of_their_own(desk: Desk) -> None:
     window, first = desk.opened()
-    window.new_document()
+    window.documents.new()
     second = front(window)
     modify_first = edits.set_param(first.document.workflow, "denoise", "guidance", 3.0)
     first.document.edit(modify_first, "Guidance")
     assert not second.document.is_modified
     hands.key(second.canvas, Qt.Key.Key_Z, CTRL)
     assert first.document.is_modified
-    window.previous_tab()
+    window.documents.previous()
     assert front(window) is first
     hands.key(first.canvas, Qt.Key.Key_Z, CTRL)
     assert not first.document.is_modified
@@ -263,7 +270,9 @@ def test_every_key_means_one_thing(desk: Desk) -> None:
 
 def test_everything_in_the_tables_is_in_a_menu_or_has_a_key(desk: Desk) -> None:
     window, page = desk.opened()
-    shown = {action.objectName() for menu in window._menus.values() for action in menu.actions()}
+    shown = {
+        action.objectName() for menu in window.menus.menus.values() for action in menu.actions()
+    }
     for table in (window.actions_, panels_of(window).actions_, page.canvas.table):
         for name, action in table.table.items():
             assert name in shown if action.menu else action.keys
@@ -427,7 +436,7 @@ def test_a_picture_with_a_workflow_asks_what_it_is_wanted_for(
     path = picture(tmp_path / "made.png", {WORKFLOW: TEXT_TO_IMAGE.read_text(encoding="utf-8")})
     answer(button)
     drop(window, [path], QPointF(page.canvas.mapTo(window, page.canvas.rect().center())))
-    assert len(window.pages) == (2 if button == "Open as document" else 1)
+    assert len(window.documents.pages) == (2 if button == "Open as document" else 1)
     count = {"Open as document": 8, "Paste its nodes": 16, "Image only": 9}[button]
     assert len(front(window).document.workflow.graph) == count
 
@@ -435,7 +444,7 @@ def test_a_picture_with_a_workflow_asks_what_it_is_wanted_for(
 def test_a_model_that_is_dropped_becomes_its_loader(desk: Desk) -> None:
     window, page = desk.opened()
     path = resource("starter", "vae", "diffusion_pytorch_model.safetensors")
-    window.take_file(path, (0.0, 0.0))
+    intake_of(window).take_file(path, (0.0, 0.0))
     (name,) = page.selection
     assert page.document.workflow.graph.node(name).type == "load_vae"
 
@@ -443,7 +452,7 @@ def test_a_model_that_is_dropped_becomes_its_loader(desk: Desk) -> None:
 def test_a_pickle_is_refused_with_a_remedy(desk: Desk, tmp_path: Path) -> None:
     window, page = desk.opened()
     (tmp_path / "model.ckpt").write_bytes(b"\x80\x04")
-    window.take_file(tmp_path / "model.ckpt", (0.0, 0.0))
+    intake_of(window).take_file(tmp_path / "model.ckpt", (0.0, 0.0))
     assert "model.ckpt" in page.failure.what.text()
     assert "safetensors" in page.failure.remedy.text()
 
@@ -451,7 +460,7 @@ def test_a_pickle_is_refused_with_a_remedy(desk: Desk, tmp_path: Path) -> None:
 def test_a_file_of_no_use_is_said_to_be_so(desk: Desk, tmp_path: Path) -> None:
     window, page = desk.opened()
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
-    window.take_file(tmp_path / "notes.txt", (0.0, 0.0))
+    intake_of(window).take_file(tmp_path / "notes.txt", (0.0, 0.0))
     assert "neither a workflow, a picture nor a model" in page.failure.what.text()
 
 
@@ -498,7 +507,7 @@ def test_where_panels_were_is_remembered(desk: Desk) -> None:
     assert not panels_of(window).docks["inspector"].isVisible()
     window.close()
     window = desk.window()
-    window.new_document()
+    window.documents.new()
     assert not panels_of(window).docks["inspector"].isVisible()
     assert panels_of(window).docks["viewer"].isVisible()
 
@@ -528,7 +537,7 @@ def test_work_of_an_editor_that_died_is_offered(desk: Desk) -> None:
         (copy / file.name).write_bytes(file.read_bytes())
     answer("Recover")
     desk.program.offer_recovery()
-    assert len(window.pages) == 2
+    assert len(window.documents.pages) == 2
     recovered = front(window).document
     assert recovered.is_modified
     assert recovered.workflow == page.document.workflow

@@ -1,0 +1,129 @@
+"""What comes into a window from elsewhere: dropped files, nodes of the library; a picture may need a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QPoint, Signal
+from PySide6.QtWidgets import QMessageBox
+
+from studio.errors import FileError, StudioError
+from studio.gui.documents import Documents
+from studio.gui.settings import Preferences
+
+if TYPE_CHECKING:
+    from studio.graph import Json, Types
+
+_APART = 40.0
+"""Between nodes of files that are dropped together."""
+
+
+class Intake(QObject):
+    """Opens workflows, and makes nodes of everything else, in the document in front or a new one."""
+
+    failed = Signal(object)
+    """A StudioError."""
+
+    def __init__(self, documents: Documents, preferences: Preferences, types: Types) -> None:
+        super().__init__(documents)
+        self._documents = documents
+        self._preferences = preferences
+        self._types = types
+
+    def add_node(self, type_id: str, params: dict[str, Json]) -> None:
+        """Add a node chosen in the library."""
+        from studio.gui.edits import add_node
+
+        page = self._documents.front_or_new()
+        canvas = page.canvas
+        if not params:
+            canvas.add_at_cursor(type_id)
+            return
+        middle = canvas.mapToScene(canvas.viewport().rect().center())
+        try:
+            after, name = add_node(
+                page.document.workflow, self._types, type_id, (middle.x(), middle.y()), params
+            )
+        except StudioError as error:
+            self.failed.emit(error)
+            return
+        page.document.edit(after, self.tr("Add {}").format(name))
+        canvas.select([name])
+
+    def take_files(self, paths: Iterable[Path], position: QPoint) -> None:
+        """Take files that were dropped at a point of the window."""
+        x, y = self._scene_point(position)
+        for number, path in enumerate(paths):
+            self.take_file(path, (x + _APART * number, y + _APART * number))
+
+    def _scene_point(self, position: QPoint) -> tuple[float, float]:
+        """A point of the window in the scene of the canvas in front; the origin if there is none."""
+        page = self._documents.front
+        if page is None:
+            return (0.0, 0.0)
+        viewport = page.canvas.viewport()
+        point = page.canvas.mapToScene(viewport.mapFrom(viewport.window(), position))
+        return (point.x(), point.y())
+
+    def take_file(self, path: Path, at: tuple[float, float]) -> None:
+        """Open a workflow, or put a node for a picture or a model at a place of the canvas."""
+        from studio.gui.dropping import what_is
+
+        what: str = what_is(path)
+        if what == "picture with workflow":
+            what = self._asked_about(path)
+        try:
+            if what == "workflow":
+                self._documents.open_file(path)
+            elif what in ("picture", "model"):
+                self._put(path, at, is_model=what == "model")
+            elif what == "nodes":
+                self._paste_from(path, at)
+            elif what == "other":
+                raise FileError(
+                    self.tr("is neither a workflow, a picture nor a model"), where=str(path)
+                )
+        except StudioError as error:
+            self.failed.emit(error)
+
+    def _asked_about(self, path: Path) -> str:
+        """What a picture that carries a workflow is wanted for."""
+        box = QMessageBox(self._documents)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(path.name)
+        box.setText(self.tr("{} carries the workflow that made it.").format(path.name))
+        role = QMessageBox.ButtonRole.AcceptRole
+        answers = {
+            box.addButton(self.tr("&Open as document"), role): "workflow",
+            box.addButton(self.tr("&Paste its nodes"), role): "nodes",
+            box.addButton(self.tr("&Image only"), role): "picture",
+        }
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        return next((what for button, what in answers.items() if button is box.clickedButton()), "")
+
+    def _put(self, path: Path, at: tuple[float, float], *, is_model: bool) -> None:
+        from studio.gui.dropping import add_model, add_picture
+
+        page = self._documents.front_or_new()
+        document = page.document
+        if is_model:
+            folders = self._preferences.options().session().model_folders
+            after, name = add_model(document.workflow, self._types, path, at, folders)
+        else:
+            after, name = add_picture(document.workflow, self._types, path, at, document.folder)
+        document.edit(after, self.tr("Add {}").format(path.name))
+        page.canvas.select([name])
+
+    def _paste_from(self, path: Path, at: tuple[float, float]) -> None:
+        from studio.gui.dropping import workflow_text
+        from studio.gui.edits import paste_text
+
+        page = self._documents.front_or_new()
+        text = workflow_text(path)
+        if text is not None:
+            after, names = paste_text(page.document.workflow, self._types, text, at)
+            page.document.edit(after, self.tr("Paste the nodes of {}").format(path.name))
+            page.canvas.select(names)

@@ -1,0 +1,73 @@
+"""The tool bar: what is done all the time, and where it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QSizePolicy, QToolBar, QToolButton, QWidget
+
+from studio.gui.actions import Actions, plain
+
+_SHOWN = ("run.run", "run.cancel", "run.live", "", "edit.undo", "edit.redo")
+
+
+class ToolBar(QToolBar):
+    """A row of buttons; at its end the device, which leads to the settings."""
+
+    settings_asked = Signal()
+
+    def __init__(self, actions: Actions, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Tool bar"))
+        self.setObjectName("tools")
+        self.setMovable(False)
+        self.setIconSize(QSize(20, 20))
+        for name in _SHOWN:
+            if not name:
+                self.addSeparator()
+                continue
+            self.addAction(actions[name])
+            button = self.widgetForAction(actions[name])
+            if isinstance(button, QToolButton):
+                button.setAccessibleName(plain(actions.table[name].text))
+                if name.startswith("run."):
+                    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        actions["run.live"].setIconText(self.tr("Live"))
+        space = QWidget()
+        space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.addWidget(space)
+        self._machine = ""
+        self.device = QToolButton()
+        self.device.setAccessibleName(self.tr("Device"))
+        self.device.setAutoRaise(True)
+        self.device.setText(self.tr("worker not started"))
+        self.device.setToolTip(self.tr("Where it is computed; click for the settings"))
+        self.device.clicked.connect(self.settings_asked)
+        self.addWidget(self.device)
+
+    def show_state(self, state: str) -> None:
+        """Show what has become of the worker: starting, crashed, stopped; anything else says nothing."""
+        words = {
+            "starting": self.tr("worker is starting…"),
+            "crashed": self.tr("worker crashed"),
+            "stopped": self.tr("worker stopped"),
+        }
+        if state in words:
+            self.device.setText(words[state])
+
+    def show_machine(self, event: Mapping[str, object]) -> None:
+        """Show where it is computed, and in how much memory, as the worker's events say."""
+        name = event.get("event")
+        if name == "hello":
+            self._machine = f"{event.get('device')} · {event.get('dtype')}"
+            threads = event.get("threads")
+            if event.get("device") == "cpu" and isinstance(threads, int):
+                words = self.tr("1 thread") if threads == 1 else self.tr("{} threads")
+                self._machine += " · " + words.format(threads)
+            self.device.setText(self._machine)
+        elif name == "memory":
+            device_bytes, own_bytes = event.get("device_bytes"), event.get("bytes")
+            used = device_bytes if isinstance(device_bytes, int) else own_bytes
+            if isinstance(used, int):
+                self.device.setText(f"{self._machine} · {used / 1e9:.1f} GB")
