@@ -423,33 +423,77 @@ def fits(output: type[Value], port: type[Value]) -> bool:
     return issubclass(output, port) or (item is not None and issubclass(output, item))
 
 
-def diff(old: Graph, new: Graph) -> list[str]:
-    """Say how two graphs differ, a line each, in the order of node ids."""
-    lines: list[str] = []
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which two graphs differ."""
+
+    kind: Literal["added", "removed", "type", "mode", "param", "link"]
+    old: Node | None
+    new: Node | None
+    name: str = ""
+    """The parameter or the input port."""
+
+    @property
+    def node(self) -> NodeId:
+        """The node that it is about."""
+        node = self.old or self.new
+        assert node is not None
+        return node.id
+
+    @property
+    def where(self) -> str:
+        """The node, with the parameter or port if it is about one."""
+        return f"{self.node}.{self.name}" if self.name else str(self.node)
+
+    @property
+    def before(self) -> str:
+        """What the old graph has, in words."""
+        return self._said(self.old)
+
+    @property
+    def after(self) -> str:
+        """What the new graph has, in words."""
+        return self._said(self.new)
+
+    def _said(self, node: Node | None) -> str:
+        if node is None:
+            return "nothing"
+        if self.kind == "mode":
+            return node.mode
+        if self.kind == "param":
+            # by repr: it tells 1 from 1.0 and from true, inside lists too, and an unset parameter from null
+            return repr(node.params[self.name]) if self.name in node.params else "unset"
+        if self.kind == "link":
+            return str(node.inputs.get(self.name) or "nothing")
+        return f"{node.type} {node.version}" if self.kind == "type" else node.type
+
+    def __str__(self) -> str:
+        if self.kind == "added":
+            return f"{self.where}: added ({self.after})"
+        if self.kind == "removed":
+            return f"{self.where}: removed ({self.before})"
+        return f"{self.where}: {_cut(self.before)} -> {_cut(self.after)}"
+
+
+def diff(old: Graph, new: Graph) -> list[Difference]:
+    """How two graphs differ, in the order of node ids."""
+    found: list[Difference] = []
     for node in sorted({*old.nodes, *new.nodes}):
         before, after = old.nodes.get(node), new.nodes.get(node)
-        if before is None and after is not None:
-            lines.append(f"{node}: added ({after.type})")
-        elif after is None and before is not None:
-            lines.append(f"{node}: removed ({before.type})")
-        elif before is not None and after is not None:
-            lines.extend(_node_diff(before, after))
-    return lines
+        if before is None or after is None:
+            found.append(Difference("added" if before is None else "removed", before, after))
+        else:
+            found.extend(_node_diff(before, after))
+    return found
 
 
-def _node_diff(old: Node, new: Node) -> Iterator[str]:
+def _node_diff(old: Node, new: Node) -> Iterator[Difference]:
     if (old.type, old.version) != (new.type, new.version):
-        yield f"{old.id}: {old.type} {old.version} -> {new.type} {new.version}"
+        yield Difference("type", old, new)
     if old.mode != new.mode:
-        yield f"{old.id}: {old.mode} -> {new.mode}"
-    for name in sorted({*old.params, *new.params}):
-        # by repr: it tells 1 from 1.0 and from true, inside lists too, and an unset parameter from null
-        before, after = (
-            repr(node.params[name]) if name in node.params else "unset" for node in (old, new)
-        )
-        if before != after:
-            yield f"{old.id}.{name}: {_cut(before)} -> {_cut(after)}"
+        yield Difference("mode", old, new)
+    params = (Difference("param", old, new, name) for name in sorted({*old.params, *new.params}))
+    yield from (one for one in params if one.before != one.after)
     for port in sorted({*old.inputs, *new.inputs}):
-        source, target = old.inputs.get(port), new.inputs.get(port)
-        if source != target:
-            yield f"{old.id}.{port}: {source or 'nothing'} -> {target or 'nothing'}"
+        if old.inputs.get(port) != new.inputs.get(port):
+            yield Difference("link", old, new, port)

@@ -58,7 +58,7 @@ def _version(data: bytes) -> int | None:
 
 
 def _changes(before: Workflow, after: Workflow) -> Iterator[str]:
-    yield from diff(before.graph, after.graph)
+    yield from map(str, diff(before.graph, after.graph))
     for name, group in after.groups.items():
-        for text in diff(before.groups[name].graph, group.graph):
-            yield f"group {name}: {text}"
+        for one in diff(before.groups[name].graph, group.graph):
+            yield f"group {name}: {one}"

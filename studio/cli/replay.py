@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from studio import pictures
-from studio.cli.environment import environment, models
-from studio.cli.pixels import Distance, Sizes, decode, distance
 from studio.cli.reading import Saved, base_folder, current, every_node, read_saved
 from studio.cli.running import evaluate
 from studio.cli.writing import complain, line, write_json
+from studio.comparison import environment, models
 from studio.errors import ArgumentError, FileError, ModelError, NodeError
 from studio.events import Event
 from studio.graph import Graph, Json, NodeId, Types
@@ -21,6 +20,7 @@ from studio.manifest import Departure, departure
 from studio.manifest import manifest as describe
 from studio.models.library import Library
 from studio.numerics import DTYPES, choose
+from studio.pixels import Distance, Sizes, decode, distance
 from studio.plan import Keyed
 from studio.registry import File, ModelName
 from studio.session import Session, Settings, prepare, session
@@ -168,8 +168,8 @@ class _Again:
             is_edited=of_file is not None and of_file != before.get("pixels_sha256"),
             is_animation=of_file is None,
             distance=_distance(self.saved.data, self.picture.files[index]),
-            environment=tuple(environment(before, after)),
-            models=tuple(models(before, after)),
+            environment=tuple(map(str, environment(before, after))),
+            models=tuple(map(str, models(before, after))),
             inputs=tuple(_other_inputs(before, after, self.plan)),
             sha256={
                 "file": of_file,

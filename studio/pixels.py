@@ -6,17 +6,20 @@ import io
 import math
 import warnings
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from studio.errors import FileError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+
 # what stores pixels and is decoded by Pillow itself
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Sizes:
 
 def distance(before: Pixels, after: Pixels) -> Distance | Sizes:
     """Compare two decoded pictures."""
+    import numpy as np
+
     if before.shape[:2] != after.shape[:2]:
         return Sizes((before.shape[1], before.shape[0]), (after.shape[1], after.shape[0]))
     gaps = np.abs(before.astype(np.int16) - after)
@@ -83,6 +88,8 @@ def distance(before: Pixels, after: Pixels) -> Distance | Sizes:
 
 def decode(data: bytes) -> Pixels:
     """Decode a picture, of an animation the first frame: uint8 [H, W, 4], RGBA; raises FileError."""
+    import numpy as np
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
