@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QTabWidget, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QTabWidget, QToolButton
 
 from studio.errors import StudioError
 from studio.gui.settings import Preferences
@@ -199,6 +199,18 @@ class Documents(QTabWidget):
 
     # --- what happens to them
 
+    def take_typed(self) -> None:
+        """Let what is being typed count: the keys of the window come before the field has given its text."""
+        field, window = QApplication.focusWidget(), self.window()
+        is_typing = Qt.WidgetAttribute.WA_InputMethodEnabled
+        if field is None or not window.isAncestorOf(field) or not field.testAttribute(is_typing):
+            return
+        field.clearFocus()
+        if field.isVisible():
+            field.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif self.front is not None:
+            self.front.setFocus()
+
     def _outcome_changed(self, outcome: Outcome) -> None:
         if self.front is not None and self.sender() is self.front.watch:
             self.planned.emit(outcome)
@@ -236,6 +248,7 @@ class Documents(QTabWidget):
         page = self.front
         if page is None:
             return False
+        self.take_typed()
         return self._save(page, page.document.path) if page.document.path else self.save_as()
 
     def save_as(self) -> bool:
@@ -243,6 +256,7 @@ class Documents(QTabWidget):
         page = self.front
         if page is None:
             return False
+        self.take_typed()
         document = page.document
         name = document.path or (document.folder or Path.home()) / f"{_stem(document.title)}.json"
         if document.path is None and self._is_shipped(name):
@@ -296,6 +310,7 @@ class Documents(QTabWidget):
 
     def may_close(self, page: Page) -> bool:
         """Ask about unsaved work; False if the user would rather stay."""
+        self.take_typed()
         if not page.document.is_modified:
             return True
         self.setCurrentWidget(page)

@@ -44,12 +44,12 @@ class Intake(QObject):
         middle = canvas.mapToScene(canvas.viewport().rect().center())
         try:
             after, name = add_node(
-                page.document.workflow, self._types, type_id, (middle.x(), middle.y()), params
+                canvas.workflow, self._types, type_id, (middle.x(), middle.y()), params
             )
         except StudioError as error:
             self.failed.emit(error)
             return
-        page.document.edit(after, self.tr("Add {}").format(name))
+        canvas.commit(after, self.tr("Add {}").format(name))
         canvas.select([name])
 
     def take_files(self, paths: Iterable[Path], position: QPoint) -> None:
@@ -108,14 +108,16 @@ class Intake(QObject):
         from studio.gui.dropping import add_model, add_picture
 
         page = self._documents.front_or_new()
-        document = page.document
+        # what is shown may be the inside of a group
+        canvas = page.canvas
         if is_model:
             folders = self._preferences.options().session().model_folders
-            after, name = add_model(document.workflow, self._types, path, at, folders)
+            after, name = add_model(canvas.workflow, self._types, path, at, folders)
         else:
-            after, name = add_picture(document.workflow, self._types, path, at, document.folder)
-        document.edit(after, self.tr("Add {}").format(path.name))
-        page.canvas.select([name])
+            folder = page.document.folder
+            after, name = add_picture(canvas.workflow, self._types, path, at, folder)
+        canvas.commit(after, self.tr("Add {}").format(path.name))
+        canvas.select([name])
 
     def _paste_from(self, path: Path, at: tuple[float, float]) -> None:
         from studio.gui.dropping import workflow_text
@@ -124,6 +126,6 @@ class Intake(QObject):
         page = self._documents.front_or_new()
         text = workflow_text(path)
         if text is not None:
-            after, names = paste_text(page.document.workflow, self._types, text, at)
-            page.document.edit(after, self.tr("Paste the nodes of {}").format(path.name))
+            after, names = paste_text(page.canvas.workflow, self._types, text, at)
+            page.canvas.commit(after, self.tr("Paste the nodes of {}").format(path.name))
             page.canvas.select(names)

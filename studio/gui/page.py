@@ -60,9 +60,10 @@ class Page(QWidget):
         self.failure.set_theme(theme)
 
     def reveal(self, node: str) -> None:
-        """Select a node and bring it into view."""
-        if NodeId(node) in self.document.workflow.graph:
-            self.canvas.select([node])
+        """Select a node (``group/node`` inside a group) and bring it into view."""
+        *path, name = node.split("/")
+        if self.canvas.go_to([NodeId(one) for one in path]):
+            self.canvas.select([name])
             self.canvas.frame_selected()
             self.canvas.setFocus()
 

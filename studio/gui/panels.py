@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QObject, QSize, Qt, Signal
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from studio.graph import Types
 from studio.gui.actions import Action, Actions
@@ -132,6 +132,14 @@ class Panels(QObject):
                 is_checked=dock.isVisible,
                 is_enabled=self._has_page,
             )
+        yield Action(
+            "view.next_panel", "View", self.tr("Go to the next panel"), self.next_panel, ("F6",),
+            section="panels", is_enabled=self._has_page,
+        )  # fmt: skip
+        yield Action(
+            "view.previous_panel", "View", self.tr("Go to the previous panel"),
+            self.previous_panel, ("Shift+F6",), section="panels", is_enabled=self._has_page,
+        )  # fmt: skip
 
     def _has_page(self) -> bool:
         return self._page is not None
@@ -141,12 +149,30 @@ class Panels(QObject):
         dock = self.docks[name]
         if dock.isVisible() and not dock.visibleRegion().isEmpty():
             dock.hide()
+            if self._page is not None:
+                self._page.canvas.setFocus(Qt.FocusReason.ShortcutFocusReason)
         else:
             dock.show()
             dock.raise_()
-            widget = dock.widget()
-            if widget is not None:
-                widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            _give_keyboard(dock)
+
+    def next_panel(self) -> None:
+        """Give the keyboard to the next panel that can be seen; after the last, to the canvas."""
+        self._go_on(1)
+
+    def previous_panel(self) -> None:
+        """Give the keyboard to the panel before; before the first, to the canvas."""
+        self._go_on(-1)
+
+    def _go_on(self, step: int) -> None:
+        if self._page is None:
+            return
+        docks = [one for one in self.docks.values() if not one.visibleRegion().isEmpty()]
+        stops: list[QWidget] = [self._page.canvas, *docks]
+        focus = QApplication.focusWidget()
+        has_it = [focus is not None and one.isAncestorOf(focus) for one in stops]
+        here = has_it.index(True) if True in has_it else 0
+        _give_keyboard(stops[(here + step) % len(stops)])
 
     def arrived_at(self, state: QByteArray) -> None:
         """Take over where the panels were when the window was closed."""
@@ -316,6 +342,23 @@ class Panels(QObject):
             seconds = event.get("seconds", 0.0)
             took = duration(float(seconds)) if isinstance(seconds, int | float) else ""
             self.log.add(f"{event.get('node')}: {event.get('status')}, {took}")
+
+
+def _give_keyboard(widget: QWidget) -> None:
+    """To a panel: to what in it comes first by Tab."""
+    reason = Qt.FocusReason.ShortcutFocusReason
+    if not isinstance(widget, QDockWidget):
+        widget.setFocus(reason)
+        return
+    inner = widget.widget()
+    if isinstance(inner, Inspector):
+        inner.focus_first()
+        return
+    for one in (inner, *inner.findChildren(QWidget)):
+        by_tab = bool(one.focusPolicy() & Qt.FocusPolicy.TabFocus)
+        if one.isVisible() and one.isEnabled() and (by_tab or one.focusProxy()):
+            one.setFocus(reason)
+            return
 
 
 class _Toggle:

@@ -311,12 +311,14 @@ class Window(QMainWindow):
     def run(self) -> None:
         """Run the document in front."""
         if self.page is not None and self.runner is not None:
+            self.documents.take_typed()
             self.page.failure.hide()
             self.runner.run(self.page.watch)
 
     def run_to(self, node: str) -> None:
         """Run what a node needs, and show what it gives."""
         if self.page is not None and self.runner is not None:
+            self.documents.take_typed()
             self.page.failure.hide()
             self.page.viewed = node
             self.runner.run(self.page.watch, (node,))
@@ -327,6 +329,7 @@ class Window(QMainWindow):
             if not self.page.selection:
                 self.say(self.tr("Select the nodes to run to"))
                 return
+            self.documents.take_typed()
             self.page.failure.hide()
             self.runner.run(self.page.watch, self.page.selection)
 

@@ -62,7 +62,7 @@ class Commands:
             ("add", "Node", "add", tr("Add node…"), self.add, ("Tab",), None),
             ("add_menu", "Node", "add", tr("Add node by category…"), self.add_menu, ("Shift+A",), None),
             ("note", "Node", "add", tr("Add note"), self.note, ("Shift+P",), None),
-            ("rename", "Node", "change", tr("Rename…"), canvas.editing.rename_selected, ("F2",), one),
+            ("rename", "Node", "change", tr("Rename…"), canvas.editing.rename_selected, ("F2",), self._has_one_or_box),
             ("swap", "Node", "change", tr("Swap for another type…"), self.swap, ("Shift+S",), one),
             ("mute", "Node", "change", tr("Mute"), self.mute, ("M",), some),
             ("bypass", "Node", "change", tr("Bypass"), self.bypass, ("B",), some),
@@ -153,6 +153,9 @@ class Commands:
 
     def _has_one(self) -> bool:
         return len(self._canvas.content.selection) == 1
+
+    def _has_one_or_box(self) -> bool:
+        return self._has_one() or self._canvas.content.selected_box is not None
 
     def _has_several(self) -> bool:
         return len(self._canvas.content.selection) > 1
@@ -285,8 +288,7 @@ class Commands:
         """Put a note at the cursor and edit it."""
         canvas, at = self._canvas, self._canvas.cursor_pos()
         w = edits.note(canvas.workflow, (at.x(), at.y()), canvas.tr("Note"))
-        canvas.commit(w, canvas.tr("Add note"))
-        canvas.editing.edit_box(("notes", len(edits.notes(w)) - 1))
+        canvas.editing.add_box(w, canvas.tr("Add note"))
 
     def swap(self) -> None:
         """Offer types to put in the place of the selected node, those of its category first."""
@@ -371,8 +373,7 @@ class Commands:
         if not ids:
             return
         w = edits.frame(canvas.workflow, ids, canvas.tr("Frame"), sizes=canvas.content.sizes())
-        canvas.commit(w, canvas.tr("Frame {}").format(canvas.named(ids)))
-        canvas.editing.edit_box(("frames", len(edits.frames(w)) - 1))
+        canvas.editing.add_box(w, canvas.tr("Frame {}").format(canvas.named(ids)))
 
     def group(self) -> None:
         """Put the selected nodes into a group."""

@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QMenu
 
 from studio.graph import Json, NodeId, Param, ParamKind
 from studio.gui import edits
-from studio.gui.canvas.frame_item import BoxItem
+from studio.gui.canvas.frame_item import BoxItem, key_of
 from studio.gui.canvas.layout import ROW, TITLE, choices
 from studio.gui.canvas.row_editor import RowEditor, parsed, typed
 from studio.registry import Multiline
+from studio.workflow import Workflow
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
@@ -103,7 +104,11 @@ class Editing:
         self._canvas.pop_up(menu)
 
     def rename_selected(self) -> None:
-        """Edit the name of the selected node in its title bar."""
+        """Edit the name of the selected node in its title bar, or the text of the selected box."""
+        box = self._canvas.content.selected_box
+        if box is not None:
+            self.edit_box(box)
+            return
         if len(self._canvas.content.selection) != 1:
             return
         name = next(iter(self._canvas.content.selection))
@@ -120,8 +125,20 @@ class Editing:
             self._canvas.content.select([new])
         return None
 
-    def edit_box(self, key: tuple[str, int]) -> None:
-        """Edit the title of a frame or the text of a note."""
+    def add_box(self, after: Workflow, text: str) -> None:
+        """Take a workflow with one more frame or note, and edit its words: all of it is one step called ``text``."""
+        boxes: list[edits.Frame | edits.Note] = [*edits.frames(after), *edits.notes(after)]
+        known = self._canvas.content.boxes
+        key = next((key_of(box) for box in boxes if key_of(box) not in known), None)
+        if key is not None:
+            step = (text, ("box", key[0], str(key[1])))
+            self._canvas.commit(after, *step)
+            self.edit_box(key, step)
+
+    def edit_box(
+        self, key: tuple[str, int], step: tuple[str, tuple[str, ...]] | None = None
+    ) -> None:
+        """Edit the title of a frame or the text of a note; ``step``: name and merge key of what it belongs to."""
         box = self._canvas.content.boxes.get(key)
         if box is None:
             return
@@ -134,21 +151,21 @@ class Editing:
             self._canvas.tr("Text of the note")
             if is_note
             else self._canvas.tr("Title of the frame"),
-            partial(self._accept_box, box),
+            partial(self._accept_box, box, step),
             is_multiline=is_note,
         )
 
-    def _accept_box(self, box: BoxItem, text: str) -> str | None:
-        index = box.box.index
+    def _accept_box(
+        self, box: BoxItem, step: tuple[str, tuple[str, ...]] | None, text: str
+    ) -> str | None:
+        canvas, index = self._canvas, box.box.index
         if isinstance(box.box, edits.Note):
-            self._canvas.attempt(
-                self._canvas.tr("Edit note"), lambda w, types: edits.set_note(w, index, text=text)
-            )
+            after, name = edits.set_note(canvas.workflow, index, text=text), canvas.tr("Edit note")
         else:
-            self._canvas.attempt(
-                self._canvas.tr("Edit frame"),
-                lambda w, types: edits.set_frame(w, index, title=text),
-            )
+            after = edits.set_frame(canvas.workflow, index, title=text)
+            name = canvas.tr("Edit frame")
+        canvas.commit(after, *(step or (name, None)))
+        canvas.document.end_merge()
         return None
 
 

@@ -17,6 +17,11 @@ LEAST = 60.0
 """Smallest side."""
 
 
+def key_of(box: Frame | Note) -> tuple[str, int]:
+    """Which list of the view a box is in, and where."""
+    return ("frames" if isinstance(box, Frame) else "notes", box.index)
+
+
 class BoxItem(QGraphicsItem):
     """What frames and notes have in common: a rectangle with a corner to resize it by."""
 
@@ -32,7 +37,7 @@ class BoxItem(QGraphicsItem):
     @property
     def key(self) -> tuple[str, int]:
         """Which list of the view it is in, and where."""
-        return ("frames" if isinstance(self.box, Frame) else "notes", self.box.index)
+        return key_of(self.box)
 
     @property
     def scene_rect(self) -> QRectF:

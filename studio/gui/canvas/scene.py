@@ -96,8 +96,11 @@ class Scene(QGraphicsScene):
 
     # --- applying edits
 
-    def apply(self, after: Workflow) -> None:
-        """Show a workflow: only items of nodes, links and boxes that differ from what is shown are touched."""
+    def apply(self, after: Workflow, select: Iterable[str] | None = None) -> None:
+        """Show a workflow: only items of nodes, links and boxes that differ from what is shown are touched.
+
+        ``select``: the nodes that are selected from now on; None: those that are and still exist.
+        """
         self.version += 1
         before, looks = self.workflow, self._looks
         is_retyped = self._take_types(after)
@@ -124,7 +127,10 @@ class Scene(QGraphicsScene):
             touched.update(dict.fromkeys(self._leaving.get(name, ())))
         links = sum(self._show_link(target, port) for target, port in touched)
         self._show_boxes(after)
-        self._forget_selected(gone)
+        if select is None:
+            self._forget_selected(gone)
+        else:
+            self.select(select)
         self.applied = Applied(len(stale), len(moved), links, removed + len(gone))
         if moved or new.keys() != before.graph.nodes.keys():
             self._fit_index()
@@ -385,8 +391,11 @@ class Scene(QGraphicsScene):
     def select(self, names: Iterable[str], *, box: tuple[str, int] | None = None) -> None:
         """Select these nodes and no others."""
         wanted = {NodeId(name): None for name in names if NodeId(name) in self.nodes}
+        is_other_box = box != self.selected_box
         self._mark_box(box)
         if wanted.keys() == self.selection.keys():
+            if is_other_box:
+                self.selection_moved.emit()
             return
         for name in self.selection.keys() - wanted.keys():
             if name in self.nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
+    QFocusEvent,
     QHelpEvent,
     QImage,
     QKeyEvent,
@@ -76,7 +77,10 @@ class Canvas(Camera):
         self.document = document
         self.group_path: tuple[NodeId, ...] = ()
         """The nodes of the groups that were entered, from the outside in."""
+        self._shown_path: tuple[NodeId, ...] = ()
         self._group: str | None = None
+        self._thumbnails: dict[str, QImage] = {}
+        """By the ids that runs know; kept for nodes that are not shown, or may come back."""
         self._states: Mapping[str, NodeState] = {}
         self._is_committing = False
         self._is_framed = False
@@ -123,6 +127,11 @@ class Canvas(Camera):
         if self._group is not None:
             whole = self.document.workflow
             after = edits.with_body(whole, self.document.types, self._group, after, renamed or {})
+        for old, new in (renamed or {}).items():
+            # the old name keeps it as well, for undo
+            image = self._thumbnails.get(self.flat_id(old))
+            if image is not None:
+                self._thumbnails[self.flat_id(new)] = image
         self._is_committing = True
         try:
             self.document.edit(after, text, merge)
@@ -164,20 +173,35 @@ class Canvas(Camera):
         if not self._is_committing:
             # an undo in the middle of a gesture: what the hand holds may be gone
             self.hand.cancel()
-        self._show()
+        self._show(is_followed=not self._is_committing)
 
-    def _show(self) -> None:
+    def _show(self, *, is_followed: bool = False) -> None:
+        """``is_followed``: select what comes, by undo or under another name, for it is worked on next."""
         whole = self.document.workflow
         path = self.group_path
         self._group = self._group_at(whole, path)
         while path and self._group is None:
             path = path[:-1]
             self._group = self._group_at(whole, path)
+        is_elsewhere = path != self._shown_path
+        self._shown_path = path
         if path != self.group_path:
             self._set_path(path)
         shown = edits.body(whole, self._group) if self._group else whole
-        self.content.apply(shown)
+        before = self.content.workflow.graph.nodes
+        is_followed = is_followed and not is_elsewhere
+        come = [name for name in shown.graph.nodes if name not in before] if is_followed else []
+        self.content.apply(shown, come or None)
+        if is_elsewhere or shown.graph.nodes.keys() != before.keys():
+            self._show_thumbnails()
         self.look_changed()
+
+    def _show_thumbnails(self) -> None:
+        """Give nodes that came back the pictures that they had."""
+        for name, item in self.content.nodes.items():
+            image = self._thumbnails.get(self.flat_id(name))
+            if image is not item.thumbnail:
+                self.content.set_thumbnail(name, image)
 
     def _group_at(self, w: Workflow, path: Iterable[NodeId]) -> str | None:
         """The name of the group that a path leads into; None for the document itself or where there is no way."""
@@ -214,8 +238,16 @@ class Canvas(Camera):
         self.content.select([left])
 
     def _leave_to(self, depth: int) -> None:
-        self._set_path(self.group_path[:depth])
-        self._show_elsewhere()
+        self.go_to(self.group_path[:depth])
+
+    def go_to(self, path: Sequence[NodeId]) -> bool:
+        """Show the inside of the group that a path of nodes leads into; False if there is no such way."""
+        if path and self._group_at(self.document.workflow, path) is None:
+            return False
+        if tuple(path) != self.group_path:
+            self._set_path(tuple(path))
+            self._show_elsewhere()
+        return True
 
     def _show_elsewhere(self) -> None:
         self.content.select([])
@@ -247,6 +279,10 @@ class Canvas(Camera):
 
     def set_thumbnail(self, name: str, image: QImage | None) -> None:
         """Show a picture on a node, or none."""
+        if image is None:
+            self._thumbnails.pop(name, None)
+        else:
+            self._thumbnails[name] = image
         prefix = self.flat_id("")
         if name.startswith(prefix):
             self.content.set_thumbnail(name.removeprefix(prefix), image)
@@ -374,8 +410,7 @@ class Canvas(Camera):
         """The keys that are no actions: Escape, Space, arrows."""
         key = Qt.Key(event.key())
         if key == Qt.Key.Key_Escape:
-            if not self.hand.cancel():
-                self.leave()
+            self._escape()
             return
         if key == Qt.Key.Key_Space:
             if not event.isAutoRepeat():
@@ -392,11 +427,29 @@ class Canvas(Camera):
             return
         event.ignore()
 
+    def _escape(self) -> None:
+        """Give up the nearest thing: a gesture, then the group that was entered, then the selection."""
+        if self.hand.cancel():
+            return
+        if self.group_path:
+            self.leave()
+        else:
+            self.commands.select_none()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Forget the keys that are held: their release goes elsewhere."""
+        self._release_space()
+        super().focusOutEvent(event)
+
+    def _release_space(self) -> None:
+        if self.hand.is_panning:
+            self.hand.is_panning = False
+            self.viewport().unsetCursor()
+
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """Let go of Space."""
         if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
-            self.hand.is_panning = False
-            self.viewport().unsetCursor()
+            self._release_space()
             return
         super().keyReleaseEvent(event)
 
