@@ -21,6 +21,7 @@ from nodes.latent import (
     latent_pick,
     latent_upscale,
 )
+from nodes.lora import load_lora, load_lora_unet
 from nodes.mask import (
     combine_masks,
     feather_mask,
@@ -83,6 +84,8 @@ __all__ = [
     "latent_upscale",
     "load_controlnet",
     "load_image",
+    "load_lora",
+    "load_lora_unet",
     "load_mask",
     "load_model",
     "load_text_encoder",

@@ -134,7 +134,7 @@ class Denoise:
             for index in range(begin, end):
                 scale = curve.at(index / total)
                 params, uses = _prompts(positive, negative, index, total, scale)
-                params["model"] = model.ref
+                params["model"] = model.at(index, total)
                 params["window"] = window(schedule, table, index, begin)
                 if params["guidance"] != 1.0 and guidance_rescale:
                     params["rescale"] = guidance_rescale

@@ -22,13 +22,17 @@ class WholeModel(NamedTuple):
     vae: Vae
 
 
-def _described(ctx: Planning, name: str, digest: str) -> Described:
+def described(ctx: Planning, name: str, digest: str, *, param: str = "model") -> Described:
+    """What the model of the name that ``param`` gives offers.
+
+    Raises ModelError, naming the parameter, if there is none such, or if it is of another content than ``digest``.
+    """
     try:
         found = ctx.models.describe(name)
     except ModelError as error:
         wanted = f"; the one that is meant has the digest {digest}" if digest else ""
         error.remedy += wanted
-        raise error.located(".model") from error.__cause__
+        raise error.located(f".{param}") from error.__cause__
     if digest not in ("", found.digest):
         raise ModelError(
             f'"{name}" has the digest {found.digest}, not {digest}',
@@ -38,9 +42,9 @@ def _described(ctx: Planning, name: str, digest: str) -> Described:
     return found
 
 
-def _part(described: Described, name: str, part: str, value: V | None) -> V:
+def _part(found: Described, name: str, part: str, value: V | None) -> V:
     if value is None:
-        what = described.missing.get(part, f"{name} has none")
+        what = found.missing.get(part, f"{name} has none")
         raise ModelError(f"no {part.replace('_', ' ')}: {what}", where=".model")
     return value
 
@@ -56,11 +60,11 @@ def load_model(
       model: name in the model library; "starter" ships with the program
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = _described(ctx, model, digest)
+    found = described(ctx, model, digest)
     return WholeModel(
-        _part(described, model, "model", described.model),
-        _part(described, model, "text_encoder", described.text_encoder),
-        _part(described, model, "vae", described.vae),
+        _part(found, model, "model", found.model),
+        _part(found, model, "text_encoder", found.text_encoder),
+        _part(found, model, "vae", found.vae),
     )
 
 
@@ -73,8 +77,8 @@ def load_unet(
     model: name in the model library
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = _described(ctx, model, digest)
-    return _part(described, model, "model", described.model)
+    found = described(ctx, model, digest)
+    return _part(found, model, "model", found.model)
 
 
 @node("load_text_encoder", version=1, category="model", kind=NodeKind.DESCRIBE)
@@ -86,8 +90,8 @@ def load_text_encoder(
     model: name in the model library
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = _described(ctx, model, digest)
-    return _part(described, model, "text_encoder", described.text_encoder)
+    found = described(ctx, model, digest)
+    return _part(found, model, "text_encoder", found.text_encoder)
 
 
 @node("load_vae", version=1, category="model", kind=NodeKind.DESCRIBE)
@@ -99,8 +103,8 @@ def load_vae(
     model: name in the model library
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    described = _described(ctx, model, digest)
-    return _part(described, model, "vae", described.vae)
+    found = described(ctx, model, digest)
+    return _part(found, model, "vae", found.vae)
 
 
 @node("load_controlnet", version=1, category="model", kind=NodeKind.DESCRIBE)
@@ -114,7 +118,7 @@ def load_controlnet(
     """
     if not model:
         raise ModelError("names none", where=".model", remedy=_LIST)
-    described = _described(ctx, model, digest)
-    if described.controlnet is None:
+    found = described(ctx, model, digest)
+    if found.controlnet is None:
         raise ModelError(f'"{model}" is no ControlNet', where=".model", remedy=_LIST)
-    return described.controlnet
+    return found.controlnet

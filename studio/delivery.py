@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.errors import ModelError, OutputError
-from studio.graph import Graph
+from studio.graph import Graph, Types
 from studio.keys import digest
 from studio.manifest import manifest
 from studio.numerics import Machine
 from studio.pictures import MANIFEST, PARAMETERS, WORKFLOW, parameters_line, with_text
 from studio.plan import Keyed, references
-from studio.registry import File, Models
+from studio.registry import File, ModelName, Models
 from studio.store import Store
 from studio.values import Noise, Picture, Schedule
 from studio.workflow import Workflow, dumps
@@ -34,6 +34,7 @@ class Delivery:
     base: Path
     """The folder that the workflow's relative files are relative to."""
     models: Models
+    types: Types
 
     def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
         """Write an output node's pictures; return the paths.
@@ -72,12 +73,13 @@ class Delivery:
 
         def known(graph: Graph) -> Graph:
             for node in graph:
-                name = node.params.get("model")
-                if "digest" in node.params and isinstance(name, str):
-                    with contextlib.suppress(
-                        ModelError
-                    ):  # a branch that did not run may name what is not here
-                        graph = graph.set(node.id, digest=self.models.describe(name).digest)
+                declared = self.types.get(node.type)
+                for param in declared.params if declared and declared.param("digest") else ():
+                    name = node.params.get(param.name)
+                    if isinstance(param.hint, ModelName) and isinstance(name, str):
+                        # a branch that did not run may name what is not here
+                        with contextlib.suppress(ModelError):
+                            graph = graph.set(node.id, digest=self.models.describe(name).digest)
             return graph
 
         groups = {

@@ -13,7 +13,7 @@ from studio.graph import Json, Key
 from studio.numerics import Numerics
 from studio.plan import Keyed, KeyedStep
 from studio.store import Store
-from studio.values import ControlNet, Model, ModelRef, Noise, TextEncoder, Vae
+from studio.values import ControlNet, Lora, Model, ModelRef, Noise, TextEncoder, Vae
 
 V = TypeVar("V")
 
@@ -67,7 +67,10 @@ def _models(plan: Sequence[Keyed]) -> dict[str, Json]:
 
 
 def _refs(value: object) -> tuple[ModelRef, ...]:
-    if isinstance(value, Model | Vae | ControlNet):
+    if isinstance(value, Model):
+        loras = (span.source for span in value.loras)
+        return (value.ref, *(one.ref for one in loras if isinstance(one, Lora)))
+    if isinstance(value, Vae | ControlNet):
         return (value.ref,)
     return value.refs if isinstance(value, TextEncoder) else ()
 

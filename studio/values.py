@@ -95,11 +95,12 @@ class ModelRef:
     component: str
     """``unet``, ``vae``, ``text_encoder`` … as diffusers names it."""
     digest: str
-    patches: tuple[tuple[str, float], ...] = ()
-    """LoRA and the like: (digest, weight), in order of application."""
+    patches: tuple[tuple[ModelRef, float], ...] = ()
+    """The LoRAs that are added to the weights, each with its strength, in order of application."""
 
     def __key__(self) -> Json:
-        return [self.component, self.digest, [list(patch) for patch in self.patches]]
+        patches: list[Json] = [[patch.digest, strength] for patch, strength in self.patches]
+        return [self.component, self.digest, patches]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,19 @@ class Model(Value):
     """Its own scheduler: ``{"_class_name": "DDIMScheduler", "prediction_type": …, …}``."""
     blocks: Blocks | None = None
     """What a ControlNet for it must fit; None where it takes none."""
+    loras: tuple[Span, ...] = ()
+    """The LoRAs that act on it, each with its share of the run and its strength."""
+
+    def at(self, step: int, steps: int) -> ModelRef:
+        """The weights of ``step`` of ``steps``: with the LoRAs that act in it."""
+        return replace(
+            self.ref,
+            patches=tuple(
+                (span.source.ref, span.weight)
+                for span in self.loras
+                if isinstance(span.source, Lora) and span.acts(step, steps)
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +180,17 @@ class ControlNet(Value):
 
 
 @dataclass(frozen=True)
+class Lora(Value):
+    """A LoRA, described."""
+
+    ref: ModelRef
+    family: str
+    """Family of the models that it was made for; "" where the file cannot tell."""
+    components: tuple[str, ...]
+    """What it adds to: ``unet``, ``text_encoder`` …"""
+
+
+@dataclass(frozen=True)
 class Described:
     """What a model file offers: None where it has no such component."""
 
@@ -173,13 +198,14 @@ class Described:
     text_encoder: TextEncoder | None = None
     vae: Vae | None = None
     controlnet: ControlNet | None = None
+    lora: Lora | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a component that is not there cannot be had, and the remedy, by the name of its field."""
 
     @property
     def refs(self) -> tuple[ModelRef, ...]:
         """All its weights."""
-        single = (self.model, self.vae, self.controlnet)
+        single = (self.model, self.vae, self.controlnet, self.lora)
         encoders = self.text_encoder.refs if self.text_encoder else ()
         return (*(part.ref for part in single if part is not None), *encoders)
 

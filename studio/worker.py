@@ -349,6 +349,7 @@ class _Worker:
             self.session.machine,
             base,
             self.session.library,
+            self.session.registry.types,
         )
 
         def deliver(item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:

@@ -77,7 +77,10 @@ def test_a_model_is_known_by_content_not_by_name() -> None:
     one, other = ModelRef("a", "unet", "00"), ModelRef("b", "unet", "00")
     assert digest(one) == digest(other)
     assert digest(one) != digest(ModelRef("a", "vae", "00"))
-    assert digest(one) != digest(ModelRef("a", "unet", "00", (("11", 0.5),)))
+    ink, same_ink = (ModelRef(name, "lora", "11") for name in ("ink", "copy of ink"))
+    patched = digest(ModelRef("a", "unet", "00", ((ink, 0.5),)))
+    assert patched not in (digest(one), digest(ModelRef("a", "unet", "00", ((ink, 0.6),))))
+    assert patched == digest(ModelRef("a", "unet", "00", ((same_ink, 0.5),)))
 
 
 def test_what_has_no_content_address_is_named_by_its_place() -> None:

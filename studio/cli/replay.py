@@ -346,9 +346,7 @@ def _same_content(name: str, manifest: Mapping[str, Json], library: Library) -> 
             described = library.describe(entry.name)
         except ModelError:
             continue
-        refs = [part.ref for part in (described.model, described.vae) if part]
-        refs += described.text_encoder.refs if described.text_encoder else ()
-        if wanted.items() <= {ref.component: ref.digest for ref in refs}.items():
+        if wanted.items() <= {ref.component: ref.digest for ref in described.refs}.items():
             return entry.name
     return None
 

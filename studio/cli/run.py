@@ -40,6 +40,7 @@ def _run(options: argparse.Namespace) -> Done:
             open_session.machine,
             base,
             open_session.library,
+            open_session.registry.types,
         )
         engine = open_session.engine(base, delivery, str(file.resolve()))
         done = evaluate(

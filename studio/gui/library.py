@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 from studio.graph import Json, NodeType
 from studio.gui.editors import icon_size
 from studio.gui.theme import Theme, icon
+from studio.registry import ModelName
 
 MIME_TYPE = "application/x-studio-node-type"
 """What a drag carries: the id of a node type in UTF-8."""
@@ -329,7 +330,8 @@ class Library(QWidget):
 
     def _chosen(self, index: QModelIndex) -> None:
         params: dict[str, Json] = {}
-        model = index.data(_MODEL_ROLE)
+        model, type_id = index.data(_MODEL_ROLE), str(index.data(_TYPE_ROLE))
         if model:
-            params["model"] = str(model)
-        self.add_requested.emit(str(index.data(_TYPE_ROLE)), params)
+            named = (p.name for p in self._types[type_id].params if isinstance(p.hint, ModelName))
+            params[next(named)] = str(model)
+        self.add_requested.emit(type_id, params)

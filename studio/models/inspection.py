@@ -384,7 +384,7 @@ def _lora(header: Header) -> _Finding | None:
         family = "flux"
     elif not family and any("joint_blocks" in name for name in down):
         family = "sd3"
-    return _Finding(Kind.LORA, layout, family)
+    return _Finding(Kind.LORA, layout, family, ("lora",))
 
 
 def _embedding(header: Header) -> _Finding | None:

@@ -38,8 +38,9 @@ from studio.models.inspection import (
     unsupported,
     weights_of,
 )
+from studio.models.lora import layers
 from studio.resources import resource
-from studio.values import Blocks, ControlNet, Described, Model, ModelRef, TextEncoder, Vae
+from studio.values import Blocks, ControlNet, Described, Lora, Model, ModelRef, TextEncoder, Vae
 
 BUNDLED = "starter"
 """Name of the model that ships with the program."""
@@ -193,7 +194,7 @@ class Library:
         return inspect(self.find(name).path)
 
     def describe(self, name: str) -> Described:
-        """Describe a model: which denoiser, text encoder, VAE and ControlNet it offers, by content.
+        """Describe a model: which denoiser, text encoder, VAE, ControlNet and LoRA it offers, by content.
 
         Raises ModelError if there is none such, if it is damaged, or if it is of a kind or family that cannot be run.
         Reads no weights except to digest files that have changed since the last time.
@@ -215,7 +216,8 @@ class Library:
         if encoders and "text_encoder" not in missing:
             refs = tuple(self._ref(entry, component) for component in encoders)
             text_encoder = TextEncoder(refs, parts.family_id)
-        return Described(model, text_encoder, vae, self._controlnet(entry, parts), missing)
+        controlnet, lora = self._controlnet(entry, parts), self._lora(entry, parts)
+        return Described(model, text_encoder, vae, controlnet, lora, missing)
 
     def _model(self, entry: Entry, parts: _Parts, scheduler: Config, vae: Vae | None) -> Model:
         unet = parts.components["unet"]
@@ -274,6 +276,13 @@ class Library:
             downscale=2 ** (len(hint) - 1),
             blocks=blocks,
         )
+
+    def _lora(self, entry: Entry, parts: _Parts) -> Lora | None:
+        component = parts.components.get("lora")
+        if component is None:
+            return None
+        touched = sorted({layer.component for layer in layers(component.weights[0])})
+        return Lora(self._ref(entry, component), parts.family_id, tuple(touched))
 
     def _ref(self, entry: Entry, component: Component) -> ModelRef:
         return ModelRef(entry.name, component.name, self.digest(component))
@@ -359,6 +368,8 @@ class Library:
 
     def _file_parts(self, path: Path) -> _Parts:
         inspection = inspect(path)
+        if inspection.kind is Kind.LORA:
+            return _lora_parts(inspection)
         _refuse_kind(inspection)
         said = sidecar(path)
         family = self._file_family(inspection, said)
@@ -501,9 +512,17 @@ def _absent(components: Mapping[str, Component], path: Path) -> dict[str, str]:
     return missing
 
 
+def _lora_parts(inspection: Inspection) -> _Parts:
+    path = inspection.path
+    component = Component("lora", "", {}, (path,), inspection.layout)
+    what = f"{path} is a LoRA; load a model, and then this with load_lora"
+    missing = dict.fromkeys(_ABSENT, what)
+    return _Parts({"lora": component}, None, families().get(inspection.family), "", missing)
+
+
 def _refuse_kind(inspection: Inspection) -> None:
     """Raise ModelError if a file is no model, U-Net, VAE or text encoder."""
-    if inspection.kind in (Kind.LORA, Kind.EMBEDDING):
+    if inspection.kind is Kind.EMBEDDING:
         raise ModelError(
             f"is {inspection.kind.value}, not a model",
             where=str(inspection.path),

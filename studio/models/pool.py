@@ -6,18 +6,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from studio.errors import ModelError
-from studio.models.library import Library
+from studio.models import lora
+from studio.models.library import Component, Library
 from studio.models.loading import Text, load_module, load_text, size_of
 from studio.values import ModelRef
 
 if TYPE_CHECKING:
     import torch
 
-_Address = tuple[str, str, tuple[tuple[str, float], ...]]
+_Patches = tuple[tuple[str, float], ...]
+_Address = tuple[str, str, _Patches]
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,28 @@ class Loaded:
     name: str
     component: str
     size: int
-    """Bytes of its parameters."""
+    """Bytes of its parameters, and of the weights that LoRAs have changed as they were before."""
     users: int
 
 
 @dataclass(eq=False)
 class _Slot:
     ref: ModelRef
+    component: Component
     held: torch.nn.Module | Text
-    size: int
+    weights_size: int
     users: int = 0
+    originals: dict[str, torch.Tensor] = field(default_factory=dict)
+    """The weights that LoRAs have changed, as they were before, by the name of their layer."""
+
+    @property
+    def module(self) -> torch.nn.Module:
+        return self.held.encoder if isinstance(self.held, Text) else self.held
+
+    @property
+    def size(self) -> int:
+        kept = sum(weight.numel() * weight.element_size() for weight in self.originals.values())
+        return self.weights_size + kept
 
 
 class Pool:
@@ -45,6 +58,9 @@ class Pool:
     Whoever uses a model beyond one call holds it by ``use``: such a model is never evicted, so that a run cannot lose
     half of its models to the other half. What is evicted is gone: nothing is moved to another device, because a
     model that is not on its device computes with other kernels. Not for several threads at once.
+
+    One network serves all LoRAs in turn: its weights are always the file's own plus what acts now, never what was
+    there a moment ago, so that a strength gives the same bits whatever went before.
     """
 
     def __init__(self, library: Library, *, device: str, dtype: str, budget_bytes: int) -> None:
@@ -62,8 +78,7 @@ class Pool:
 
         Raises ModelError if its files are gone, damaged, or other than when the reference was made.
         """
-        held = self._slot(ref).held
-        return held.encoder if isinstance(held, Text) else held
+        return self._slot(ref).module
 
     def text(self, ref: ModelRef) -> Text:
         """Return a text encoder with its tokenizer; raises as ``get`` does."""
@@ -78,7 +93,7 @@ class Pool:
         slot = self._slot(ref)
         slot.users += 1
         try:
-            yield slot.held.encoder if isinstance(slot.held, Text) else slot.held
+            yield slot.module
         finally:
             slot.users -= 1
 
@@ -94,28 +109,48 @@ class Pool:
         self._shrink(0)
 
     def _slot(self, ref: ModelRef) -> _Slot:
-        address = (ref.component, ref.digest, ref.patches)
+        address = _address(ref)
         slot = self._slots.get(address)
         if slot is None:
             began = time.perf_counter()
-            slot = self._load(ref)
+            former = self._idle(ref)
+            slot = self._load(ref) if former is None else self._slots[former]
+            if slot.ref.patches != ref.patches:
+                self._patch(slot, ref)
+            if former is not None:
+                del self._slots[former]
             self._slots[address] = slot
             self.loading_seconds += time.perf_counter() - began
         self._slots.move_to_end(address)
         return slot
 
+    def _idle(self, ref: ModelRef) -> _Address | None:
+        """Where the same network is with other LoRAs, held by nobody."""
+        same = (ref.component, ref.digest)
+        slots = self._slots.items()
+        return next((at for at, slot in slots if at[:2] == same and slot.users == 0), None)
+
     def _load(self, ref: ModelRef) -> _Slot:
-        if ref.patches:
-            raise ModelError("patched weights (LoRA) are not supported", where=ref.name)
         component = self.library.component(ref)
         self._shrink(self.budget_bytes - size_of(component, self.dtype))
         load: Callable[..., torch.nn.Module | Text] = (
             load_text if component.tokenizer else load_module
         )
         held = load(component, device=self.device, dtype=self.dtype)
-        module = held.encoder if isinstance(held, Text) else held
-        size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
-        return _Slot(ref, held, size)
+        slot = _Slot(replace(ref, patches=()), component, held, 0)
+        slot.weights_size = sum(
+            weight.numel() * weight.element_size() for weight in slot.module.parameters()
+        )
+        return slot
+
+    def _patch(self, slot: _Slot, ref: ModelRef) -> None:
+        """Let the LoRAs of ``ref`` act on a network, and no others."""
+        files = [(self.library.component(one), strength) for one, strength in ref.patches]
+        module = slot.module
+        added = lora.sums(module, slot.component, files)
+        slot.originals |= lora.originals(module, added.keys() - slot.originals.keys())
+        lora.write(module, slot.originals, added)
+        slot.ref = ref
 
     def _shrink(self, budget_bytes: int) -> None:
         """Evict the least recently used that nobody holds until the rest fits, or nothing is left to evict."""
@@ -132,3 +167,8 @@ class Pool:
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _address(ref: ModelRef) -> _Address:
+    patches = tuple((patch.digest, strength) for patch, strength in ref.patches)
+    return ref.component, ref.digest, patches

@@ -131,12 +131,23 @@ def test_a_drag_carries_the_id_of_the_type(library: Library) -> None:
 def test_models_are_listed_found_and_added_with_their_loader(
     library: Library, qtbot: QtBot
 ) -> None:
-    library.set_models([OfferedModel("photo"), OfferedModel("edges", "load_controlnet")])
-    assert library.model.rowCount(find(library, "Models on disk")) == 2
-    QTest.keyClicks(library.search, "edges")
-    with qtbot.waitSignal(library.add_requested) as caught:
-        hands.key(library.search, Qt.Key.Key_Return)
-    assert caught.args == ["load_controlnet", {"model": "edges"}]
+    library.set_models(
+        [
+            OfferedModel("photo"),
+            OfferedModel("edges", "load_controlnet"),
+            OfferedModel("brushwork", "load_lora"),
+        ]
+    )
+    assert library.model.rowCount(find(library, "Models on disk")) == 3
+    for name, added in (
+        ("edges", ["load_controlnet", {"model": "edges"}]),
+        ("brushwork", ["load_lora", {"lora": "brushwork"}]),
+    ):
+        library.search.clear()
+        QTest.keyClicks(library.search, name)
+        with qtbot.waitSignal(library.add_requested) as caught:
+            hands.key(library.search, Qt.Key.Key_Return)
+        assert caught.args == added
     data = library.model.mimeData([library.model.index(0, 0)])
     assert not data.hasFormat(MIME_TYPE)
 

@@ -347,9 +347,13 @@ def test_flux_is_refused_by_name_on_describing(library: Library) -> None:
 
 
 def test_a_lora_is_not_described_as_a_model(library: Library) -> None:
-    write_header(library.folders[0] / "l.safetensors", {"a.lora_down.weight": (4, 768)})
-    with pytest.raises(ModelError, match="is a LoRA, not a model"):
-        library.describe("l")
+    pair = {"lora_te_a.lora_down.weight": (4, 768), "lora_te_a.lora_up.weight": (768, 4)}
+    write_header(library.folders[0] / "l.safetensors", pair)
+    described = library.describe("l")
+    assert described.lora is not None
+    assert described.lora.components == ("text_encoder",)
+    assert described.model is None
+    assert "is a LoRA; load a model, and then this" in described.missing["model"]
 
 
 @pytest.mark.parametrize(

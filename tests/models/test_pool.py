@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,9 +114,3 @@ def test_a_model_that_changed_since_planning_is_not_loaded(library: Library) -> 
     path.write_bytes(content)
     with pytest.raises(ModelError, match="another version"):
         pool(library, 10**9).get(unet)
-
-
-def test_patches_are_not_ignored(library: Library, described: Described) -> None:
-    patched = replace(refs(described)[0], patches=(("0" * 64, 1.0),))
-    with pytest.raises(ModelError, match="patched weights"):
-        pool(library, 10**9).get(patched)

@@ -39,7 +39,7 @@ class Palette(Value):
     weights: torch.Tensor | None = None
 
 
-REF = ModelRef("starter", "unet", "d" * 64, (("e" * 64, 0.1),))
+REF = ModelRef("starter", "unet", "d" * 64, ((ModelRef("ink", "lora", "e" * 64), 0.1),))
 
 
 VALUES: dict[str, Value] = {
