@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -157,3 +159,28 @@ def _word(value: Json) -> str:
 
 def _short(digest: Json) -> str:
     return "none" if digest is None else f"{str(digest)[:12]}…"
+
+
+# --- words
+
+Span = tuple[int, int]
+"""Where something begins in a text, and where it ends."""
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def marked(before: str, after: str) -> tuple[list[Span], list[Span]]:
+    """The words of each text that the other has not in that place; neighbours are one span."""
+    old, new = list(_WORD.finditer(before)), list(_WORD.finditer(after))
+    matcher = difflib.SequenceMatcher(
+        None, [word[0] for word in old], [word[0] for word in new], autojunk=False
+    )
+    gone: list[Span] = []
+    come: list[Span] = []
+    for tag, first, last, start, end in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        if first < last:
+            gone.append((old[first].start(), old[last - 1].end()))
+        if start < end:
+            come.append((new[start].start(), new[end - 1].end()))
+    return gone, come

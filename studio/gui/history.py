@@ -210,6 +210,8 @@ class History(QWidget):
     """An ``Entry`` whose file is to be shown in the viewer."""
     compared = Signal(object, object)
     """Two entries, the earlier and the later."""
+    compared_with_document = Signal(object)
+    """An entry."""
 
     def __init__(self, gallery: Gallery, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -256,6 +258,7 @@ class History(QWidget):
                 FocusKey(("Return", "Enter"), self.tr("Show in the viewer"), self.show_selected),
                 FocusKey(("O",), self.tr("Open the workflow"), self.open_workflow),
                 FocusKey(("C",), self.tr("Compare the two selected"), self.compare),
+                FocusKey(("D",), self.tr("Compare with the document"), self.compare_with_document),
                 FocusKey(("R",), self.tr("Reveal the file"), self.reveal),
                 FocusKey(("Del",), self.tr("Remove from the history"), self.remove),
             )
@@ -341,7 +344,21 @@ class History(QWidget):
 
     @staticmethod
     def _can_compare(selected: Sequence[Entry]) -> bool:
-        return len(selected) == 2 and all(entry.path.is_file() for entry in selected)
+        return len(selected) == 2
+
+    def compare_with_document(self) -> None:
+        """Ask to compare the latest selected picture with the document in front."""
+        selected = self.selected
+        if selected:
+            self.compared_with_document.emit(selected[0])
+
+    def workflow(self, entry: Entry) -> str:
+        """The workflow file of an entry."""
+        return self._gallery.workflow(entry.id)
+
+    def thumbnail(self, entry: Entry) -> QImage:
+        """The small picture of an entry, which outlives its file."""
+        return QImage.fromData(self._gallery.thumbnail(entry.id))
 
     def reveal(self) -> None:
         """Open the folder of the latest selected picture."""
@@ -361,6 +378,7 @@ class History(QWidget):
         for text, run, enabled in (
             (self.tr("Show in the viewer\tReturn"), self.show_selected, there),
             (self.tr("Compare the two selected\tC"), self.compare, self._can_compare(selected)),
+            (self.tr("Compare with the document\tD"), self.compare_with_document, bool(selected)),
             (self.tr("Open the workflow\tO"), self.open_workflow, len(selected) == 1),
             (self.tr("Reveal the file\tR"), self.reveal, bool(selected)),
             (self.tr("Remove from the history\tDel"), self.remove, bool(selected)),

@@ -1,4 +1,4 @@
-"""The panels around the canvas: library, outline, viewer with mask bar and scrubber, inspector, history, plan, log."""
+"""The panels around the canvas, each in a dock, and what they say to each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QVBoxLayou
 
 from studio.graph import Types
 from studio.gui.actions import Action, Actions
+from studio.gui.compare_panel import ComparePanel
+from studio.gui.comparing import Comparing
 from studio.gui.document import Document
 from studio.gui.dropping import LOADERS
 from studio.gui.gallery import Gallery
@@ -67,7 +69,9 @@ class Panels(QObject):
         self.history = History(gallery, theme)
         self.plan = PlanPanel(theme)
         self.log = LogPanel()
+        self.comparison = ComparePanel(theme)
         self.showing = Showing(self.viewer, self.history, runner, self)
+        self.comparing = Comparing(self.comparison, self.history, self.showing, types, self)
         self.painting = Painting(self.mask, self.showing, runner, theme, self)
         self.trajectory = Trajectory(self.scrubber, self.showing, runner, types, self)
         self._state = QByteArray()
@@ -97,6 +101,7 @@ class Panels(QObject):
             ("history", self.tr("History"), self.history, bottom),
             ("plan", self.tr("Plan"), self.plan, bottom),
             ("log", self.tr("Log"), self.log, bottom),
+            ("compare", self.tr("Compare"), self.comparison, bottom),
         ):
             dock = QDockWidget(title, self._window)
             dock.setObjectName(name)
@@ -111,6 +116,7 @@ class Panels(QObject):
         window.tabifyDockWidget(docks["library"], docks["outline"])
         window.tabifyDockWidget(docks["plan"], docks["history"])
         window.tabifyDockWidget(docks["history"], docks["log"])
+        window.tabifyDockWidget(docks["log"], docks["compare"])
         for name in ("library", "plan"):
             docks[name].raise_()
         vertical = Qt.Orientation.Vertical
@@ -213,6 +219,7 @@ class Panels(QObject):
             self.outline,
             self.history,
             self.plan,
+            self.comparison,
         ):
             panel.set_theme(theme)
 
@@ -223,14 +230,17 @@ class Panels(QObject):
             self.tr("Mask"): self.mask.keys.rows(),
             self.tr("Trajectory"): self.scrubber.keys.rows(),
             self.tr("History"): self.history.list.keys.rows(),
+            self.tr("Comparison"): self.comparison.keys.rows(),
         }
 
     # --- connections that hold for all documents
 
     def _connect(self) -> None:
         self.viewer.status.connect(self.status)
-        for part in (self.showing, self.painting, self.trajectory):
+        for part in (self.showing, self.comparing, self.painting, self.trajectory):
             part.status.connect(self.status)
+        self.comparing.failed.connect(self.failed)
+        self.comparing.began.connect(self._show_comparison)
         self.showing.failed.connect(self.failed)
         self.trajectory.failed.connect(self.failed)
         self.painting.began.connect(self._show_viewer)
@@ -261,6 +271,11 @@ class Panels(QObject):
         self.docks["viewer"].show()
         self.docks["viewer"].raise_()
 
+    def _show_comparison(self) -> None:
+        self._show_viewer()
+        self.docks["compare"].show()
+        self.docks["compare"].raise_()
+
     def _branched(self, node: str) -> None:
         self.inspector.focus_first()
 
@@ -287,7 +302,7 @@ class Panels(QObject):
         document = page.document if page is not None else self._empty
         self.inspector.set_document(document)
         self.outline.set_document(document)
-        for part in (self.painting, self.trajectory, self.showing):
+        for part in (self.painting, self.trajectory, self.comparing, self.showing):
             part.show_page(page)
         if page is None:
             return

@@ -15,10 +15,14 @@ from studio.gui.gallery import Entry
 from studio.gui.history import History
 from studio.gui.prompts import prompt_of
 from studio.gui.runner import Pictured, Runner
+from studio.gui.surface import Slot
 from studio.gui.viewer import Viewer
 
 if TYPE_CHECKING:
     from studio.gui.page import Page
+
+Picture = tuple[QImage, str, Path | None]
+"""Pixels, a name, and the file if there is one."""
 
 
 class Showing(QObject):
@@ -27,6 +31,8 @@ class Showing(QObject):
     status = Signal(str)
     failed = Signal(object)
     """A StudioError."""
+    pictured = Signal()
+    """The document in front has another last picture."""
 
     def __init__(self, viewer: Viewer, history: History, runner: Runner, parent: QObject) -> None:
         super().__init__(parent)
@@ -36,9 +42,10 @@ class Showing(QObject):
         """Whether somebody else has the viewer, as the mask editor does: runs leave it alone."""
         self._runner = runner
         self._page: Page | None = None
+        self._live: Slot | None = "A"
+        """Where the document's pictures are shown; None: two of the history stand against each other."""
         viewer.save_requested.connect(self.save_picture)
         history.shown.connect(self.recall)
-        history.compared.connect(self.compare)
 
     def show_page(self, page: Page | None) -> None:
         """Follow another document, or none."""
@@ -74,7 +81,14 @@ class Showing(QObject):
         if self.is_held:
             return
         size = self._whole_size(image)
-        self.viewer.set_image("A", self._enlarged(image, size), words, size=size)
+        self.viewer.set_image(self._freed(), self._enlarged(image, size), words, size=size)
+
+    def _freed(self) -> Slot:
+        """Where the document's pictures go; two of the history give way."""
+        if self._live is None:
+            self._live = "A"
+            self.viewer.clear("B")
+        return self._live
 
     def _previewed(self, node: str, image: QImage, step: int, steps: int) -> None:
         page = self._page
@@ -106,14 +120,16 @@ class Showing(QObject):
             page.last = made
             if not self.is_held:
                 self._show(made)
+            self.pictured.emit()
 
     def _show(self, made: Pictured) -> None:
-        self.viewer.set_image("A", made.whole(), made.node, path=made.path)
+        self.viewer.set_image(self._freed(), made.whole(), made.node, path=made.path)
 
     def show_last(self) -> None:
         """Show what the document showed last."""
-        if self._page is not None and self._page.last is not None:
-            self._show(self._page.last)
+        page = self._page
+        if page is not None and page.last is not None and self._live is not None:
+            self._show(page.last)
 
     # --- the history
 
@@ -135,14 +151,24 @@ class Showing(QObject):
 
     def recall(self, entry: Entry) -> None:
         """Show a picture of the history."""
-        self.viewer.set_image("A", QImage(str(entry.path)), entry.path.name, path=entry.path)
+        self.viewer.set_image(
+            self._freed(), QImage(str(entry.path)), entry.path.name, path=entry.path
+        )
 
-    def compare(self, earlier: Entry, later: Entry) -> None:
-        """Show two pictures of the history against each other."""
-        self.viewer.set_image("B", QImage(str(earlier.path)), earlier.path.name, path=earlier.path)
-        self.recall(later)
-        if self.viewer.surface.arrangement == "single":
+    def compare(self, first: Picture, second: Picture | None, *, live: Slot | None) -> None:
+        """Show two pictures against each other; those that the document comes to give go to ``live``."""
+        self._live = live
+        for slot, picture in (("A", first), ("B", second)):
+            image, name, path = picture if picture is not None else (QImage(), "", None)
+            self.viewer.set_image("A" if slot == "A" else "B", image, name, path=path)
+        if second is not None and self.viewer.surface.arrangement == "single":
             self.viewer.toggle_wipe()
+
+    def end_comparison(self) -> None:
+        """Show the document's pictures alone again."""
+        self._live = "A"
+        self.viewer.clear()
+        self.show_last()
 
     # --- files
 

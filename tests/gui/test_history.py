@@ -313,6 +313,7 @@ def test_the_menu_offers_what_is_possible(desk: Desk) -> None:
     assert there == {
         "Show in the viewer": False,
         "Compare the two selected": False,
+        "Compare with the document": True,
         "Open the workflow": True,
         "Reveal the file": True,
         "Remove from the history": True,

@@ -10,6 +10,7 @@ A position is the top left corner of a node, in scene units, x to the right and 
 that it enters, ``(node, port)``: an input has one link at most.
 """
 
+from studio.gui.edits.adopting import adopt, adopt_all
 from studio.gui.edits.backdrops import (
     Frame,
     Note,
@@ -77,6 +78,8 @@ __all__ = [
     "Size",
     "Sizes",
     "add_node",
+    "adopt",
+    "adopt_all",
     "align",
     "arranged",
     "auto_layout",
