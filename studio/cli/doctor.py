@@ -21,7 +21,8 @@ from studio import __version__, numerics
 from studio.cli.writing import line, size_text, table, write_json
 from studio.errors import ModelError, StudioError
 from studio.facts import Facts
-from studio.models.library import BUNDLED, Library
+from studio.models.library import Library
+from studio.models.parts import BUNDLED
 from studio.registry import load
 from studio.session import GIB, Settings, tier_folder
 from studio.store import survey

@@ -7,56 +7,24 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from studio.errors import FileError, ModelError
 from studio.facts import Facts, file_digest
 from studio.graph import Json, nearest
-from studio.models.families import Config, Family, families, family_of_unet, family_of_vae
-from studio.models.inspection import (
-    CONFIG,
-    CONTROLNETS,
-    INDEX,
-    PICKLES,
-    TEXT_ENCODERS,
-    UNETS,
-    VAES,
-    Inspection,
-    Kind,
-    Layout,
-    class_of,
-    index_parts,
-    inspect,
-    part_folder,
-    read_json,
-    refuse_code,
-    refuse_pickle,
-    sidecar,
-    unknown_prediction,
-    unsupported,
-    weights_of,
-)
+from studio.models.families import Config, Family, family_of_unet
+from studio.models.headers import PICKLES, refuse_pickle
+from studio.models.inspection import Inspection, Kind, inspect
+from studio.models.layout import CONFIG, INDEX
 from studio.models.lora import layers
+from studio.models.parts import BUNDLED, TOKENIZERS, Component, Parts, parts_of
 from studio.resources import resource
 from studio.values import Blocks, ControlNet, Described, Lora, Model, ModelRef, TextEncoder, Vae
 
-BUNDLED = "starter"
-"""Name of the model that ships with the program."""
-TOKENIZERS = "tokenizers"
-"""Folder of a library folder that holds tokenizers for single files, such as ``tokenizers/clip``."""
-
 _ENDING = ".safetensors"
 _DEEPEST = 4
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 # who wrote a config and in which dtype says nothing about results: the dtype is always ours to choose
 _IDLE_FIELDS = frozenset(
     {"_diffusers_version", "_name_or_path", "transformers_version", "torch_dtype", "dtype"}
@@ -73,46 +41,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Component:
-    """One loadable part of a model, by its files: all that loading reads, and nothing else."""
-
-    name: str
-    """``unet``, ``vae``, ``text_encoder`` … as diffusers names it."""
-    class_name: str
-    """Class in diffusers or transformers; one of those that ``studio.models.inspection`` lists."""
-    config: Config
-    weights: tuple[Path, ...]
-    layout: Layout
-    tokenizer: tuple[Path, ...] = ()
-    """The tokenizer's files, all in one folder; empty where the component has none."""
-    pad: str = ""
-    """Padding token, where the tokenizer's own files do not decide it."""
-    has_zero_empty: bool = False
-    """A text encoder whose model was trained with zeros in place of the empty prompt."""
-
-
-@dataclass(frozen=True)
 class Finding:
     """Something wrong with a model of the library."""
 
     name: str
     problem: str
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """A model taken apart: what can be loaded, and why the rest cannot."""
-
-    components: Mapping[str, Component]
-    scheduler: Config | None
-    family: Family | None
-    latents: str
-    """Whose latents its VAE makes; "" where nothing is known."""
-    missing: Mapping[str, str]
-
-    @property
-    def family_id(self) -> str:
-        return self.family.id if self.family else self.latents
 
 
 class Library:
@@ -200,7 +133,7 @@ class Library:
         Reads no weights except to digest files that have changed since the last time.
         """
         entry = self.find(name)
-        parts = self._parts(entry.path)
+        parts = parts_of(entry.path, self.folders)
         missing = dict(parts.missing)
         model: Model | None = None
         vae = self._vae(entry, parts)
@@ -219,7 +152,7 @@ class Library:
         controlnet, lora = self._controlnet(entry, parts), self._lora(entry, parts)
         return Described(model, text_encoder, vae, controlnet, lora, missing)
 
-    def _model(self, entry: Entry, parts: _Parts, scheduler: Config, vae: Vae | None) -> Model:
+    def _model(self, entry: Entry, parts: Parts, scheduler: Config, vae: Vae | None) -> Model:
         unet = parts.components["unet"]
         in_channels, out_channels = (
             _natural(unet, field) for field in ("in_channels", "out_channels")
@@ -243,7 +176,7 @@ class Library:
             blocks=_blocks(unet.config),
         )
 
-    def _vae(self, entry: Entry, parts: _Parts) -> Vae | None:
+    def _vae(self, entry: Entry, parts: Parts) -> Vae | None:
         component = parts.components.get("vae")
         if component is None:
             return None
@@ -257,7 +190,7 @@ class Library:
             downscale=2 ** (len(blocks) - 1),
         )
 
-    def _controlnet(self, entry: Entry, parts: _Parts) -> ControlNet | None:
+    def _controlnet(self, entry: Entry, parts: Parts) -> ControlNet | None:
         component = parts.components.get("controlnet")
         if component is None:
             return None
@@ -277,7 +210,7 @@ class Library:
             blocks=blocks,
         )
 
-    def _lora(self, entry: Entry, parts: _Parts) -> Lora | None:
+    def _lora(self, entry: Entry, parts: Parts) -> Lora | None:
         component = parts.components.get("lora")
         if component is None:
             return None
@@ -293,7 +226,7 @@ class Library:
         Raises ModelError if the model is gone, or is no longer what it was when the reference was made.
         """
         entry = self.find(ref.name)
-        component = self._parts(entry.path).components.get(ref.component)
+        component = parts_of(entry.path, self.folders).components.get(ref.component)
         if component is None:
             raise ModelError(f"has no {ref.component}", where=str(entry.path))
         if self.digest(component) != ref.digest:
@@ -328,102 +261,6 @@ class Library:
             reason = error.strerror if isinstance(error, OSError) else error.what
             raise ModelError(f"cannot be read: {reason}", where=str(path)) from error
 
-    # --- taking apart
-
-    def _parts(self, path: Path) -> _Parts:
-        return self._folder_parts(path) if path.is_dir() else self._file_parts(path)
-
-    def _folder_parts(self, folder: Path) -> _Parts:
-        if (folder / INDEX).is_file():
-            named = index_parts(folder)
-        else:
-            inspection = inspect(folder)
-            _refuse_kind(inspection)
-            named = {inspection.components[0]: class_of(read_json(folder / CONFIG))}
-        if "transformer" in named:
-            family = inspect(folder).family
-            what = unsupported(family) if family else f"its {named['transformer']} is not supported"
-            raise ModelError(what, where=str(folder))
-        if "vqvae" in named:
-            raise ModelError("its VQ-VAE is not supported", where=str(folder))
-        components: dict[str, Component] = {}
-        for name, classes in _LOADABLE.items():
-            if name in named:
-                component = _folder_component(folder, name, classes)
-                components[name] = replace(component, has_zero_empty=_has_zero_empty(folder, name))
-        if not components:
-            raise ModelError("has no component that we can load", where=str(folder))
-        unet, vae = components.get("unet"), components.get("vae")
-        family_found = family_of_unet(unet.config) if unet else None
-        if family_found is None and vae and not unet:
-            family_found = family_of_vae(vae.config)
-        file = folder / "scheduler" / "scheduler_config.json"
-        scheduler: Config | None = read_json(file) if file.is_file() else None
-        if scheduler is None and family_found and family_found.prediction:
-            scheduler = family_found.components["scheduler"]
-        latents = family_found.latents if family_found else ""
-        if folder == resource(BUNDLED):
-            latents = BUNDLED
-        return _Parts(components, scheduler, family_found, latents, _absent(components, folder))
-
-    def _file_parts(self, path: Path) -> _Parts:
-        inspection = inspect(path)
-        if inspection.kind is Kind.LORA:
-            return _lora_parts(inspection)
-        _refuse_kind(inspection)
-        said = sidecar(path)
-        family = self._file_family(inspection, said)
-        overlays = _objects(said.get("components"))
-        tokenizer = self._tokenizer(path)
-        components: dict[str, Component] = {}
-        for name in inspection.components:
-            known = _known_config(family, name)
-            if known is None:
-                continue
-            config: Config = {**known, **_objects(overlays.get(name))}
-            is_text = name.startswith("text_")
-            components[name] = Component(
-                name=name,
-                class_name=class_of(config),
-                config=config,
-                weights=(path,),
-                layout=inspection.layout,
-                tokenizer=tokenizer if is_text else (),
-                pad=family.pads.get(name, "") if is_text else "",
-                has_zero_empty=is_text and family.has_zero_empty,
-            )
-        missing = _absent(components, path)
-        if "text_encoder" not in missing and not tokenizer:
-            missing["text_encoder"] = (
-                f"{path} holds no tokenizer; put CLIP's vocab.json and merges.txt into"
-                f" {path.parent / 'tokenizer'}"
-                + (f" or {self.folders[0] / TOKENIZERS / 'clip'}" if self.folders else "")
-            )
-        scheduler = {
-            **family.components["scheduler"],
-            **inspection.traits,
-            "prediction_type": inspection.prediction,
-            **_objects(said.get("scheduler")),
-        }
-        return _Parts(components, scheduler, family, family.latents, missing)
-
-    def _file_family(self, inspection: Inspection, said: Mapping[str, Json]) -> Family:
-        path = str(inspection.path)
-        named = said.get("family", inspection.family)
-        family = families().get(named) if isinstance(named, str) else None
-        is_told = "family" in said and family is not None and family.is_supported
-        if inspection.problems and not is_told:
-            raise ModelError(inspection.problems[0], where=path)
-        if family is None or not family.is_supported:
-            raise ModelError(f"is {inspection.kind.value} of no family that we know", where=path)
-        if family.sample_sizes and not inspection.prediction and "unet" in inspection.components:
-            raise ModelError(unknown_prediction(inspection.path), where=path)
-        return family
-
-    def _tokenizer(self, path: Path) -> tuple[Path, ...]:
-        places = [path.parent / "tokenizer", *(f / TOKENIZERS / "clip" for f in self.folders)]
-        return next(filter(None, map(_tokenizer_files, places)), ())
-
     # --- changing and checking
 
     def add(self, path: Path, *, name: str = "", is_link: bool = False) -> Entry:
@@ -439,7 +276,7 @@ class Library:
         source = path.resolve()
         inspection = inspect(source)
         if source.is_dir() and inspection.kind is Kind.PIPELINE:
-            self._parts(source)
+            parts_of(source, self.folders)
         stem = name or (source.name if source.is_dir() else source.stem)
         _check_name(stem)
         if Path(stem).is_absolute() or stem == BUNDLED:
@@ -472,7 +309,7 @@ class Library:
             try:
                 for problem in inspect(entry.path).problems:
                     yield Finding(entry.name, problem)
-                parts = self._parts(entry.path)
+                parts = parts_of(entry.path, self.folders)
                 for component in parts.components.values():
                     for path in (*component.weights, *component.tokenizer):
                         if self._file_digest(path) != self._file_digest(path, Facts(None)):
@@ -481,93 +318,6 @@ class Library:
                             )
             except ModelError as error:
                 yield Finding(entry.name, str(error))
-
-
-def _known_config(family: Family, name: str) -> Config | None:
-    """The config of a family's component, for files that hold none."""
-    if name != "controlnet":
-        return family.components.get(name)
-    # a copy of the U-Net's down half: what only the up half has is left out
-    foreign = ("out_channels", "up_block_types", "sample_size")
-    unet = family.components["unet"]
-    ours = {field: value for field, value in unet.items() if field not in foreign}
-    return {**ours, "_class_name": "ControlNetModel"}
-
-
-_LOADABLE: Mapping[str, frozenset[str]] = {
-    "unet": UNETS,
-    "vae": VAES,
-    "text_encoder": TEXT_ENCODERS,
-    "text_encoder_2": TEXT_ENCODERS,
-    "controlnet": CONTROLNETS,
-}
-_ABSENT = {"model": "unet", "text_encoder": "text_encoder", "vae": "vae"}
-
-
-def _absent(components: Mapping[str, Component], path: Path) -> dict[str, str]:
-    missing = {}
-    for field, name in _ABSENT.items():
-        if not any(known == name or known.startswith(f"{name}_") for known in components):
-            missing[field] = f"{path} has no {name}; load one from another model"
-    return missing
-
-
-def _lora_parts(inspection: Inspection) -> _Parts:
-    path = inspection.path
-    component = Component("lora", "", {}, (path,), inspection.layout)
-    what = f"{path} is a LoRA; load a model, and then this with load_lora"
-    missing = dict.fromkeys(_ABSENT, what)
-    return _Parts({"lora": component}, None, families().get(inspection.family), "", missing)
-
-
-def _refuse_kind(inspection: Inspection) -> None:
-    """Raise ModelError if a file is no model, U-Net, VAE or text encoder."""
-    if inspection.kind is Kind.EMBEDDING:
-        raise ModelError(
-            f"is {inspection.kind.value}, not a model",
-            where=str(inspection.path),
-            remedy="name the model that it was made for",
-        )
-    if inspection.kind in (Kind.TRANSFORMER, Kind.TEXT_ENCODER) and inspection.problems:
-        raise ModelError(inspection.problems[0], where=str(inspection.path))
-
-
-def _folder_component(folder: Path, name: str, classes: frozenset[str]) -> Component:
-    part = part_folder(folder, name)
-    config = read_json(part / CONFIG)
-    refuse_code(config, part / CONFIG)
-    class_name = class_of(config)
-    if class_name not in classes:
-        raise ModelError(
-            f"its {name} is a {class_name or 'class without a name'}, which is not supported",
-            where=str(folder),
-            remedy=f"supported: {', '.join(sorted(classes))}",
-        )
-    tokenizer: tuple[Path, ...] = ()
-    if name.startswith("text_encoder"):
-        place = folder / name.replace("text_encoder", "tokenizer")
-        tokenizer = _tokenizer_files(place)
-        if not tokenizer:
-            raise ModelError(
-                "holds no tokenizer (tokenizer.json, or vocab.json and merges.txt)",
-                where=str(place),
-                remedy="get the model again",
-            )
-    return Component(name, class_name, config, weights_of(part), "diffusers", tokenizer)
-
-
-def _has_zero_empty(folder: Path, name: str) -> bool:
-    # only the XL family's pipelines know the field, and take it as true where it is not told
-    if name != "text_encoder_2" or not (folder / INDEX).is_file():
-        return False
-    return read_json(folder / INDEX).get("force_zeros_for_empty_prompt", True) is True
-
-
-def _tokenizer_files(folder: Path) -> tuple[Path, ...]:
-    files = tuple(path for name in _TOKENIZER_FILES if (path := folder / name).is_file())
-    names = {path.name for path in files}
-    is_whole = "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names
-    return files if is_whole else ()
 
 
 def _natural(component: Component, field: str) -> int:
@@ -652,10 +402,6 @@ def _sample_size(unet: Component, family: Family | None, scheduler: Config, down
     if type(size) is int and size > 0:
         return size * downscale
     return told or 512
-
-
-def _objects(value: Json) -> dict[str, Json]:
-    return value if isinstance(value, dict) else {}
 
 
 # --- names and folders

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from studio.errors import ModelError
-from studio.models.inspection import read_header
-from studio.models.library import Component
+from studio.models.headers import read_header
+from studio.models.parts import Component
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from studio.errors import ModelError
-from studio.models.inspection import Header, read_header
+from studio.models.headers import Header, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from studio.models.library import Component
+    from studio.models.parts import Component
 
 _MATRIX = re.compile(
     r"(?P<layer>.+?)[._]lora(?:[._]|_linear_layer\.)(?P<role>down|up|A|B)(?:\.default)?\.weight\Z"

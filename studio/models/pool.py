@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from studio.models import lora
-from studio.models.library import Component, Library
+from studio.models.library import Library
 from studio.models.loading import Text, load_module, load_text, size_of
+from studio.models.parts import Component
 from studio.values import ModelRef
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from studio.models.families import families, family_of_unet, family_of_vae
-from studio.models.inspection import class_of
-from studio.models.library import Component
+from studio.models.layout import class_of
 from studio.models.loading import build
+from studio.models.parts import Component
 
 # millions of parameters, as the authors' code prints them when it loads the published checkpoints
 # ("DiffusionWrapper has 859.52 M params.", "FrozenCLIPEmbedder has 123.06 M parameters" …)

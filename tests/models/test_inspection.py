@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from studio.errors import ModelError
 from studio.models.families import families
-from studio.models.inspection import Kind, inspect, read_header
+from studio.models.headers import read_header
+from studio.models.inspection import Kind, inspect
 from studio.resources import resource
 from tests.models.originals import write_header
 

@@ -14,8 +14,9 @@ from transformers import CLIPTextModel
 
 from studio.errors import ModelError
 from studio.facts import Facts
-from studio.models.library import Component, Library
+from studio.models.library import Library
 from studio.models.loading import chosen_dtype, load_module, load_text, size_of
+from studio.models.parts import Component
 from studio.resources import resource
 from studio.values import ModelRef
 from tests.controlnets import controlnet_of

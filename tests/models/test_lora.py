@@ -11,8 +11,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
 from studio.errors import ModelError
-from studio.models.library import Component
 from studio.models.lora import layers, ldm_name, originals, sums, write
+from studio.models.parts import Component
 from tests import loras
 from tests.loras import ATTENTION, Style, pairs, tensors
 from tests.models.conftest import Tiny
