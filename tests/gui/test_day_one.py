@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from pytestqt.qtbot import QtBot
 
 from studio.errors import ModelError
-from studio.graph import NodeId
+from studio.graph import Link, NodeId
 from studio.gui import edits
+from studio.gui.canvas.node_item import badge_text
+from studio.gui.canvas.trail import Trail
 from studio.gui.page import Page
 from studio.gui.panels import Panels
 from studio.gui.window import Window
+from studio.resources import resource
+from studio.workflow import loads
 from tests.gui import hands
-from tests.gui.desk import Desk, front
+from tests.gui.desk import Desk, front, pixels
 from tests.gui.test_canvas import Hand
 from tests.gui.test_window import drop, picture
 
@@ -25,6 +33,21 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 ALT = Qt.KeyboardModifier.AltModifier
 K = Qt.Key
+# what the off-screen platform says of menus
+pops_up = pytest.mark.qt_log_ignore("This plugin does not support")
+HERE: dict[str, tuple[int, ...]] = {}
+"""The tests of this file, and the interactions that they hold."""
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def holds(*numbers: int) -> Callable[[Test], Test]:
+    """Note which interactions a test holds."""
+
+    def noted(test: Test) -> Test:
+        HERE[test.__name__] = numbers
+        return test
+
+    return noted
 
 
 class Artist(Hand):
@@ -52,6 +75,38 @@ class Artist(Hand):
 
     def key(self, pressed: Qt.Key, modifiers: Qt.KeyboardModifier = hands.NONE) -> None:
         hands.key(focused(), pressed, modifiers)
+
+    def free_place(self) -> QPointF:
+        """A place of the canvas where nothing is, with room for a node."""
+        self.canvas.set_zoom(0.5)
+        self.canvas.look_at(self.canvas.content.content_rect().bottomLeft())
+        rect = self.port.rect()
+        return QPointF(rect.width() * 0.6, rect.height() * 0.75)
+
+    def double_click(self, at: QPointF) -> None:
+        """As Qt sends it: two presses, the second told apart."""
+        self.click(at)
+        hands.double_click(self.port, at)
+
+    def context_menu(self, at: QPointF) -> None:
+        place = at.toPoint()
+        reason = QContextMenuEvent.Reason.Mouse
+        event = QContextMenuEvent(reason, place, self.port.mapToGlobal(place), hands.NONE)
+        QApplication.sendEvent(self.port, event)
+
+    def trigger(self, name: str) -> None:
+        """Choose something in the menus of the window."""
+        bar = self.window.menuBar()
+        menus = [action.menu() for action in bar.actions()]
+        found = [
+            action
+            for menu in menus
+            if isinstance(menu, QMenu)
+            for action in menu.actions()
+            if action.objectName() == name
+        ]
+        assert found[0].isEnabled()
+        found[0].trigger()
 
     def look_at(self, *names: str, zoom: float = 0.8) -> None:
         self.canvas.set_zoom(zoom)
@@ -81,6 +136,24 @@ def focused() -> QWidget:
     widget = QApplication.focusWidget()
     assert widget is not None
     return widget
+
+
+def popup() -> QMenu:
+    """The menu that stands open."""
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    return menu
+
+
+def choose(name: str) -> None:
+    """Choose something in the menu that stands open, or in one of its menus."""
+    menu = popup()
+    action = menu.findChild(QAction, name) or next(
+        (one for one in menu.actions() if one.objectName() == name), None
+    )
+    assert action is not None
+    action.trigger()
+    menu.close()
 
 
 @pytest.fixture
@@ -273,3 +346,560 @@ def test_a_node_outside_or_inside_of_the_shown_group_can_be_gone_to(artist: Arti
     assert (artist.path, artist.selection) == ([], ["decode"])
     artist.page.reveal("group/noise")
     assert (artist.path, artist.selection) == (["group"], ["noise"])
+
+
+# --- create
+
+
+@holds(1)
+def test_tab_searches_for_a_node_to_put_at_the_cursor(artist: Artist) -> None:
+    free = artist.free_place()
+    artist.point(free)
+    artist.key(K.Key_Escape)
+    artist.key(K.Key_Tab)
+    artist.pick("preview")
+    at = artist.canvas.mapToScene(free.toPoint())
+    assert artist.selection == ["preview"]
+    assert artist.place("preview")[0] == pytest.approx(at.x(), abs=1)
+    assert focused() is artist.canvas
+
+
+@holds(2)
+def test_a_double_click_on_empty_canvas_searches_as_well(artist: Artist) -> None:
+    artist.double_click(artist.free_place())
+    artist.pick("preview")
+    assert artist.selection == ["preview"]
+
+
+@holds(3)
+@pops_up
+def test_shift_a_offers_the_types_by_category(artist: Artist) -> None:
+    artist.key(K.Key_A, SHIFT)
+    menu = popup()
+    categories = [action.text() for action in menu.actions()]
+    assert categories[:2] == ["Control", "Denoise"]
+    inner = next(action.menu() for action in menu.actions() if action.text() == "Output")
+    assert isinstance(inner, QMenu)
+    next(action for action in inner.actions() if action.text() == "Preview").trigger()
+    menu.close()
+    assert artist.selection == ["preview"]
+
+
+@holds(5)
+def test_a_new_node_is_linked_to_the_selected_one(artist: Artist) -> None:
+    artist.click(artist.title("decode"))
+    artist.key(K.Key_Tab)
+    artist.pick("preview")
+    assert artist.graph.node("preview").inputs == {"image": Link(NodeId("decode"), "image")}
+
+
+@holds(6)
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("ksampler", "denoise"),
+        ("sampler", "denoise"),
+        ("denoise", "denoise"),
+        ("dnoise", "denoise"),
+        ("vae", "vae_decode"),
+        ("seed", "noise_source"),
+        ("checkpoint", "load_model"),
+        ("clip", "text_encoder"),
+        ("prompt", "text_encoder"),
+    ],
+)
+def test_the_search_knows_the_words_of_the_field(artist: Artist, query: str, first: str) -> None:
+    artist.key(K.Key_Tab)
+    artist.type(query)
+    item = artist.canvas.adding.palette.list.item(0)
+    assert item.data(Qt.ItemDataRole.UserRole) == first
+
+
+@holds(9)
+def test_files_dropped_together_become_the_nodes_that_load_them(
+    artist: Artist, tmp_path: Path
+) -> None:
+    vae = resource("starter", "vae", "diffusion_pytorch_model.safetensors")
+    middle = QPointF(artist.canvas.mapTo(artist.window, artist.canvas.rect().center()))
+    drop(artist.window, [vae, resource("starter"), picture(tmp_path / "a.png")], middle)
+    added = {name: artist.graph.node(name).type for name in artist.graph.nodes}
+    assert {"vae": "load_vae", "model_2": "load_model", "picture": "load_image"}.items() <= (
+        added.items()
+    )
+
+
+@holds(7, 9)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("broken.json", b"{"), ("broken.safetensors", b"xyz"), ("folder", None), ("a.txt", b"x")],
+)
+def test_a_file_that_is_no_good_is_told_and_changes_nothing(
+    artist: Artist, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    middle = QPointF(artist.canvas.mapTo(artist.window, artist.canvas.rect().center()))
+    drop(artist.window, [path], middle)
+    assert name in artist.page.failure.what.text()
+    assert artist.document.position == 0
+    assert len(artist.window.documents.pages) == 1
+
+
+# --- select and move
+
+
+@holds(16)
+def test_the_middle_button_pans_even_over_a_node(artist: Artist) -> None:
+    before, start = artist.canvas.seen_rect().center(), artist.title("denoise")
+    artist.drag(start, start + QPointF(80, 40), Qt.MouseButton.MiddleButton)
+    moved = (before - artist.canvas.seen_rect().center()) * artist.canvas.zoom
+    assert (moved - QPointF(80, 40)).manhattanLength() < 3
+    assert artist.document.position == 0
+
+
+@holds(19)
+def test_alt_drag_of_several_nodes_copies_them_with_the_links_among_them(artist: Artist) -> None:
+    artist.select("decode", "save")
+    start = artist.title("decode")
+    artist.drag(start, start + QPointF(0, 150), modifiers=ALT)
+    assert artist.graph.node("save_2").inputs == {"image": Link(NodeId("decode_2"), "image")}
+    assert not artist.graph.node("decode_2").inputs
+    assert artist.selection == ["decode_2", "save_2"]
+    assert artist.document.undo_texts == ["Duplicate 2 nodes"]
+
+
+@holds(21)
+def test_ctrl_shift_x_pulls_a_node_out_and_links_its_neighbours(artist: Artist) -> None:
+    artist.click(artist.free_place())
+    artist.key(K.Key_Tab)
+    artist.pick("latent_upscale")
+    artist.document.edit(
+        edits.insert_on_link(
+            artist.document.workflow, artist.document.types, "latent_upscale", ("decode", "latents")
+        ),
+        "Insert",
+    )
+    artist.key(K.Key_X, CTRL | SHIFT)
+    assert artist.graph.node("decode").inputs["latents"] == Link(NodeId("denoise"), "latents")
+    assert not artist.graph.node("latent_upscale").inputs
+
+
+# --- edit
+
+
+@holds(34)
+def test_nodes_go_from_one_window_to_an_empty_document_of_another_as_text(
+    artist: Artist, desk: Desk
+) -> None:
+    artist.select("decode", "save")
+    artist.key(K.Key_C, CTRL)
+    text = QGuiApplication.clipboard().text()
+    assert loads(text, name="clipboard").graph.nodes.keys() == {"decode", "save"}
+    other = desk.window()
+    other.documents.new()
+    second = Artist(other)
+    second.key(K.Key_V, CTRL)
+    assert second.graph.node("save").inputs == {"image": Link(NodeId("decode"), "image")}
+    assert second.selection == ["decode", "save"]
+
+
+@holds(36)
+def test_a_name_that_is_taken_is_refused_and_the_old_one_stays(artist: Artist) -> None:
+    artist.click(artist.title("denoise"))
+    artist.key(K.Key_F2)
+    artist.type("save")
+    artist.key(K.Key_Return)
+    assert "exists already" in artist.window.said.text()
+    assert artist.selection == ["denoise"]
+    assert artist.document.position == 0
+
+
+@holds(37)
+@pytest.mark.parametrize(
+    ("pressed", "words", "waiting"), [(K.Key_M, "muted", "off"), (K.Key_B, "bypassed", "")]
+)
+def test_muted_and_bypassed_are_seen_at_a_glance(
+    artist: Artist, qtbot: QtBot, pressed: Qt.Key, words: str, waiting: str
+) -> None:
+    artist.click(artist.title("decode"))
+    artist.key(pressed)
+    item = artist.canvas.content.nodes[NodeId("decode")]
+    assert badge_text(item) == words
+    assert item.state.status == words
+    artist.key(pressed)
+    assert badge_text(item) != words
+
+
+@holds(38)
+@pytest.mark.parametrize("modifiers", [CTRL | SHIFT, CTRL | ALT])
+def test_ungrouping_puts_everything_back(artist: Artist, modifiers: Qt.KeyboardModifier) -> None:
+    before = artist.graph
+    artist.select("noise", "scheduler")
+    artist.key(K.Key_G, CTRL)
+    assert artist.selection == ["group"]
+    artist.key(K.Key_G, modifiers)
+    assert artist.graph == before
+    assert sorted(artist.selection) == ["noise", "scheduler"]
+
+
+@holds(39)
+def test_the_title_of_a_frame_is_edited_by_double_click(artist: Artist) -> None:
+    artist.click(artist.title("noise"))
+    artist.key(K.Key_J, CTRL)
+    artist.key(K.Key_Escape)
+    artist.double_click(artist.box("frames"))
+    artist.type("Chance")
+    artist.key(K.Key_Return)
+    assert edits.frames(artist.document.workflow)[0].title == "Chance"
+
+
+@holds(40)
+@pytest.mark.parametrize("way_in", ["double click", "I"])
+@pytest.mark.parametrize("way_out", ["U", "Escape", "trail"])
+def test_a_group_is_entered_and_left(artist: Artist, way_in: str, way_out: str) -> None:
+    artist.select("noise", "scheduler")
+    artist.key(K.Key_G, CTRL)
+    if way_in == "I":
+        artist.key(K.Key_I)
+    else:
+        artist.double_click(artist.title("group"))
+    assert (artist.path, set(artist.canvas.content.nodes)) == (["group"], {"noise", "scheduler"})
+    trail = artist.canvas.findChild(Trail)
+    assert trail is not None
+    assert trail.isVisible()
+    if way_out == "trail":
+        trail.linkActivated.emit("0")
+    else:
+        artist.key(K.Key_U if way_out == "U" else K.Key_Escape)
+    assert artist.path == []
+    assert NodeId("group") in artist.canvas.content.nodes
+    assert not trail.isVisible()
+
+
+@holds(40)
+def test_groups_lie_in_groups_and_one_group_may_stand_twice(artist: Artist) -> None:
+    artist.select("noise", "scheduler")
+    artist.key(K.Key_G, CTRL)
+    artist.canvas.select(["group", "denoise"])
+    artist.key(K.Key_G, CTRL)
+    (outer,) = artist.selection
+    artist.key(K.Key_D, CTRL)
+    (twin,) = artist.selection
+    artist.key(K.Key_I)
+    artist.canvas.select(["group"])
+    artist.key(K.Key_I)
+    assert artist.path == [twin, "group"]
+    artist.click(artist.title("noise"))
+    artist.key(K.Key_M)
+    artist.key(K.Key_U)
+    artist.key(K.Key_U)
+    artist.canvas.select([outer])
+    artist.key(K.Key_I)
+    artist.canvas.select(["group"])
+    artist.key(K.Key_I)
+    # both stand for the same group: an edit of one is an edit of the other
+    assert artist.path == [outer, "group"]
+    assert artist.canvas.workflow.graph.node("noise").mode == "mute"
+    artist.key(K.Key_Z, CTRL)
+    assert artist.canvas.workflow.graph.node("noise").mode == "normal"
+
+
+@holds(41)
+@pytest.mark.parametrize(("pressed", "modifiers"), [(K.Key_H, hands.NONE), (K.Key_C, ALT)])
+def test_a_node_is_collapsed_and_unfolded(
+    artist: Artist, pressed: Qt.Key, modifiers: Qt.KeyboardModifier
+) -> None:
+    artist.click(artist.title("denoise"))
+    artist.key(pressed, modifiers)
+    assert edits.collapsed(artist.document.workflow) == {"denoise"}
+    artist.key(pressed, modifiers)
+    assert not edits.collapsed(artist.document.workflow)
+
+
+@holds(43)
+@pops_up
+def test_a_node_and_a_frame_are_coloured_from_their_menus(artist: Artist) -> None:
+    artist.context_menu(artist.title("denoise"))
+    choose("canvas.color_green")
+    assert edits.colors(artist.document.workflow) == {"denoise": "green"}
+    artist.click(artist.title("noise"))
+    artist.key(K.Key_J, CTRL)
+    artist.key(K.Key_Escape)
+    artist.context_menu(artist.box("frames"))
+    choose("canvas.color_blue")
+    assert edits.frames(artist.document.workflow)[0].color == "blue"
+
+
+@holds(43)
+def test_shift_p_puts_a_note_at_the_cursor(artist: Artist) -> None:
+    artist.point(artist.free_place())
+    artist.key(K.Key_P, SHIFT)
+    artist.type("warmer light")
+    artist.click(QPointF(3, 3))
+    assert [note.text for note in edits.notes(artist.document.workflow)] == ["warmer light"]
+    artist.key(K.Key_Z, CTRL)
+    assert not edits.notes(artist.document.workflow)
+
+
+@holds(44)
+def test_undo_takes_back_whatever_was_done_step_by_step(artist: Artist) -> None:
+    whole = [artist.document.workflow]
+
+    def done() -> None:
+        assert artist.document.workflow != whole[-1]
+        whole.append(artist.document.workflow)
+
+    start = artist.title("save")
+    artist.drag(start, start + QPointF(0, 60))
+    done()
+    artist.look_at("denoise")
+    at = artist.row("denoise", "guidance")
+    artist.drag(at, at + QPointF(40, 0))
+    done()
+    artist.drag(artist.input("denoise", "negative"), artist.input("denoise", "positive"))
+    done()
+    artist.key(K.Key_J, CTRL)
+    artist.type("Sampling")
+    artist.key(K.Key_Return)
+    done()
+    artist.point(QPointF(20, 20))
+    artist.key(K.Key_P, SHIFT)
+    artist.type("why")
+    artist.click(QPointF(3, 3))
+    done()
+    position = artist.document.position
+    artist.key(K.Key_F)
+    hands.wheel(artist.port, QPointF(300, 200), 2)
+    assert artist.document.position == position == 5
+    for value in reversed(whole[:-1]):
+        artist.key(K.Key_Z, CTRL)
+        assert artist.document.workflow is value
+    artist.key(K.Key_Z, CTRL | SHIFT)
+    assert artist.document.workflow == whole[1]
+    artist.key(K.Key_Y, CTRL)
+    assert artist.document.workflow == whole[2]
+
+
+@holds(46)
+def test_a_node_is_swapped_for_one_of_its_kind_with_links_and_values(artist: Artist) -> None:
+    artist.click(artist.title("save"))
+    artist.key(K.Key_S, SHIFT)
+    first = artist.canvas.adding.palette.list.item(0).data(Qt.ItemDataRole.UserRole)
+    assert artist.document.types[first].category == "output"
+    artist.pick("animation")
+    node = artist.graph.node("save")
+    assert node.type == "save_animation"
+    assert node.inputs == {"image": Link(NodeId("decode"), "image")}
+    assert node.params["name"] == "text-to-image"
+    assert artist.selection == ["save"]
+
+
+# --- view
+
+
+@holds(47)
+def test_f_frames_the_selected_and_a_and_home_frame_all(artist: Artist) -> None:
+    artist.click(artist.title("save"))
+    artist.key(K.Key_F)
+    assert artist.canvas.zoom == 1.0
+    everything = artist.canvas.content.content_rect()
+    for pressed in (K.Key_A, K.Key_Home):
+        artist.canvas.set_zoom(2.0)
+        artist.key(pressed)
+        assert artist.canvas.seen_rect().contains(everything)
+
+
+@holds(50)
+def test_ctrl_f_finds_a_node_and_enter_jumps_to_it(artist: Artist) -> None:
+    artist.canvas.set_zoom(2.0)
+    artist.key(K.Key_F, CTRL)
+    artist.pick("sched")
+    assert artist.selection == ["scheduler"]
+    seen = artist.canvas.seen_rect()
+    assert seen.contains(artist.canvas.content.nodes[NodeId("scheduler")].scene_rect)
+    assert focused() is artist.canvas
+
+
+@holds(51)
+def test_dragging_over_the_minimap_moves_what_is_seen(artist: Artist) -> None:
+    artist.canvas.set_zoom(2.0)
+    artist.key(K.Key_M, ALT)
+    minimap = artist.canvas.minimap
+    assert minimap.isVisible()
+    hands.press(minimap, QPointF(30, 70))
+    left = artist.canvas.seen_rect().center().x()
+    hands.move(minimap, QPointF(170, 70), hands.LEFT)
+    hands.release(minimap, QPointF(170, 70))
+    assert artist.canvas.seen_rect().center().x() > left + 300
+    assert artist.document.position == 0
+    artist.key(K.Key_M, ALT)
+    assert not minimap.isVisible()
+
+
+@holds(52)
+def test_the_selected_are_laid_out_and_the_rest_stays(artist: Artist) -> None:
+    before = edits.positions(artist.document.workflow)
+    messy = edits.move(artist.document.workflow, {"save": (1040.0, 250.0)})
+    artist.document.edit(messy, "Mess")
+    artist.select("decode", "save")
+    artist.key(K.Key_F, CTRL | SHIFT)
+    after = edits.positions(artist.document.workflow)
+    assert after[NodeId("save")][0] > after[NodeId("decode")][0] + 240
+    assert {name: after[name] for name in before if name not in ("decode", "save")} == {
+        name: before[name] for name in before if name not in ("decode", "save")
+    }
+
+
+@holds(52)
+def test_nodes_are_aligned_and_distributed_from_the_menu(artist: Artist) -> None:
+    artist.select("prompt", "noise", "scheduler")
+    artist.document.edit(edits.move(artist.document.workflow, {"noise": (400.0, 500.0)}), "Move")
+    artist.trigger("canvas.align_left")
+    artist.trigger("canvas.distribute_y")
+    rects = [
+        artist.canvas.content.nodes[NodeId(name)].scene_rect
+        for name in ("prompt", "noise", "scheduler")
+    ]
+    assert len({rect.left() for rect in rects}) == 1
+    gaps = [low.top() - high.bottom() for high, low in pairwise(rects)]
+    assert gaps[0] == pytest.approx(gaps[1], abs=2)
+
+
+@holds(53)
+@pops_up
+def test_a_panel_floats_and_comes_back_from_the_view_menu(artist: Artist) -> None:
+    dock = artist.panels.docks["viewer"]
+    assert dock.features() & dock.DockWidgetFeature.DockWidgetFloatable
+    dock.setFloating(True)
+    assert dock.isWindow()
+    artist.trigger("view.viewer")
+    artist.trigger("view.viewer")
+    assert dock.isVisible()
+    dock.setFloating(False)
+    assert not dock.isWindow()
+
+
+# --- parameters
+
+
+@holds(55)
+def test_a_number_in_the_inspector_is_scrubbed_and_typed(artist: Artist) -> None:
+    artist.click(artist.title("denoise"))
+    field = artist.field("guidance")
+    at = QPointF(20, field.height() / 2)
+    hands.drag(field, [at, at + QPointF(5, 0), at + QPointF(25, 0)])
+    scrubbed = artist.graph.node("denoise").params["guidance"]
+    assert isinstance(scrubbed, float)
+    assert scrubbed > 5.0
+    assert artist.document.position == 1
+    hands.double_click(field, at)
+    artist.type("15/2")
+    artist.key(K.Key_Return)
+    assert artist.graph.node("denoise").params["guidance"] == 7.5
+
+
+@holds(55)
+def test_scrolling_over_a_number_changes_nothing(artist: Artist) -> None:
+    artist.click(artist.title("denoise"))
+    field = artist.field("guidance")
+    hands.wheel(field, QPointF(20, 8), 3)
+    assert artist.document.position == 0
+
+
+@holds(56)
+def test_backspace_over_a_field_resets_it(artist: Artist) -> None:
+    artist.click(artist.title("denoise"))
+    field = artist.field("guidance")
+    artist.type("9")
+    artist.key(K.Key_Return)
+    assert artist.graph.node("denoise").params["guidance"] == 9.0
+    hands.key(field, K.Key_Backspace)
+    assert artist.graph.node("denoise").params["guidance"] == 5.0
+    assert NodeId("denoise") in artist.graph
+
+
+@holds(57)
+def test_ctrl_up_weighs_the_selected_words_of_a_prompt(artist: Artist) -> None:
+    artist.click(artist.title("prompt"))
+    artist.field("prompt")
+    artist.key(K.Key_Home, CTRL)
+    artist.key(K.Key_Right, CTRL)
+    artist.key(K.Key_Right, CTRL | SHIFT)
+    artist.key(K.Key_Up, CTRL)
+    prompt = str(artist.graph.node("prompt").params["prompt"])
+    assert prompt.startswith("a (red:1.1) house")
+
+
+# --- run and results
+
+
+@holds(62)
+@pops_up
+def test_the_menu_of_a_node_runs_to_it(artist: Artist, desk: Desk) -> None:
+    artist.context_menu(artist.title("decode"))
+    choose("canvas.run_to")
+    assert desk.worker.targets == [("decode",)]
+
+
+@holds(62)
+def test_with_the_live_switch_every_edit_runs(artist: Artist, desk: Desk, qtbot: QtBot) -> None:
+    artist.key(K.Key_L, CTRL)
+    assert desk.worker.runs == 1
+    artist.look_at("denoise")
+    at = artist.row("denoise", "guidance")
+    artist.drag(at, at + QPointF(40, 0))
+    qtbot.waitUntil(lambda: desk.worker.runs == 2)
+
+
+@holds(63)
+def test_a_node_tells_how_far_it_is_and_how_long_it_took(
+    artist: Artist, desk: Desk, qtbot: QtBot
+) -> None:
+    artist.key(K.Key_Return, CTRL)
+    item = artist.canvas.content.nodes[NodeId("denoise")]
+    desk.worker.say("started", nodes=8, model_calls=20)
+    desk.worker.say("node", node="denoise", from_step=0, steps=20)
+    desk.worker.say("step", node="denoise", step=5, steps=20, seconds=2.0)
+    qtbot.waitUntil(lambda: badge_text(item) == "5 of 20, 30 s left")
+    desk.worker.finish("denoise", steps=20, seconds=12.5)
+    desk.worker.finish("prompt", "cached")
+    desk.worker.done()
+    qtbot.waitUntil(lambda: badge_text(item) == "12 s")
+    assert badge_text(artist.canvas.content.nodes[NodeId("prompt")]) == "stored"
+
+
+@holds(64)
+def test_previews_come_to_the_node_and_the_viewer_by_themselves(
+    artist: Artist, desk: Desk, qtbot: QtBot
+) -> None:
+    artist.key(K.Key_Return, CTRL)
+    desk.worker.say("node", node="denoise", from_step=0, steps=20)
+    desk.worker.say("preview", node="denoise", step=5, **pixels(4, 4, (200, 10, 10)))
+    item = artist.canvas.content.nodes[NodeId("denoise")]
+    qtbot.waitUntil(lambda: item.thumbnail is not None)
+    shown = artist.panels.viewer.current
+    assert shown is not None
+    assert shown.image.pixelColor(1, 1).red() == 200
+
+
+@holds(65)
+def test_a_failed_node_says_what_why_and_what_to_do(
+    artist: Artist, desk: Desk, qtbot: QtBot
+) -> None:
+    artist.key(K.Key_Return, CTRL)
+    desk.worker.say(
+        "failed", node="denoise", what="out of memory", where="denoise", remedy="choose less"
+    )
+    desk.worker.done("failed")
+    qtbot.waitUntil(artist.page.failure.isVisible)
+    item = artist.canvas.content.nodes[NodeId("denoise")]
+    assert item.state.status == "failed"
+    assert str(item.state.error) == "denoise: out of memory; choose less"
+    hands.click(artist.page.failure.copy)
+    assert "out of memory" in QGuiApplication.clipboard().text()
+    assert "guidance = 5.0" in QGuiApplication.clipboard().text()
+    hands.click(artist.page.failure.show_node)
+    assert artist.selection == ["denoise"]
