@@ -9,11 +9,11 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from studio.errors import GraphError
-from studio.graph import NodeId
 from studio.gui.canvas import Canvas
 from studio.gui.document import Document
 from studio.gui.plan_panel import FailureBar
 from studio.gui.runner import Pictured, Watch
+from studio.gui.scope import Scope, split
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
 
@@ -40,6 +40,7 @@ class Page(QWidget):
         self.files: list[str] = []
         """What the last run wrote."""
         self.selection: tuple[str, ...] = ()
+        """The selected nodes, by flat id."""
         document.setParent(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -60,9 +61,9 @@ class Page(QWidget):
         self.failure.set_theme(theme)
 
     def reveal(self, node: str) -> None:
-        """Select a node (``group/node`` inside a group) and bring it into view."""
-        *path, name = node.split("/")
-        if self.canvas.go_to([NodeId(one) for one in path]):
+        """Select a node, by its flat id, and bring it into view; the group that it is in is entered."""
+        path, name = split(node)
+        if self.canvas.go_to(path):
             self.canvas.select([name])
             self.canvas.frame_selected()
             self.canvas.setFocus()
@@ -85,9 +86,9 @@ class Page(QWidget):
 
     def _context(self, failure: Failure) -> str:
         """What helps somebody else to understand: the node's type and parameters."""
-        name = failure.where.partition(":")[0].partition(".")[0]
+        path, name = split(failure.where.partition(":")[0].partition(".")[0])
         try:
-            node = self.document.workflow.graph.node(name)
+            node = Scope(self.document, path).workflow.graph.node(name)
         except GraphError:
             return ""
         params = "\n".join(f"  {key} = {value!r}" for key, value in sorted(node.params.items()))

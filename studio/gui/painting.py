@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QImage
 
-from studio.graph import Json
+from studio.graph import Json, Node
 from studio.gui import edits
 from studio.gui.document import Change
 from studio.gui.mask_editor import MaskEditor
 from studio.gui.runner import Pictured, Runner
+from studio.gui.scope import Scope, split
 from studio.gui.showing import Showing
 from studio.gui.theme import Theme
 
@@ -62,15 +63,15 @@ class Painting(QObject):
             page.pictured.connect(self._pictured)
 
     def paint(self, node: str, param: str) -> None:
-        """Begin to paint the strokes of a node on the picture that it masks."""
+        """Begin to paint the strokes of a node, by its flat id, on the picture that it masks."""
         page = self._page
-        if page is None or node not in page.document.workflow.graph:
+        found = self._node(page, node) if page is not None else None
+        if page is None or found is None:
             return
-        found = page.document.workflow.graph.node(node)
         self._painted = (node, param)
         self._showing.is_held = True
         link = found.inputs.get("image") or found.inputs.get("mask")
-        self._source = str(link.node) if link is not None else ""
+        self._source = "/".join([*split(node)[0], link.node]) if link is not None else ""
         viewer = self._showing.viewer
         viewer.set_image("A", self._under(page, found.params), self._source or node)
         if self._source:
@@ -84,12 +85,18 @@ class Painting(QObject):
         viewer.setFocus(Qt.FocusReason.OtherFocusReason)
         self.status.emit(self.tr("Paint where the picture changes; Esc ends"))
 
+    def _node(self, page: Page, flat: str) -> Node | None:
+        """A node by its flat id, inside a group or not."""
+        path, name = split(flat)
+        return Scope(page.document, path).workflow.graph.nodes.get(name)
+
     def _under(self, page: Page, params: Mapping[str, Json]) -> QImage:
         """The picture to paint on, as far as it is here: that of the node before, its file, or an empty one."""
         if self._source in page.pictures:
             return page.pictures[self._source].whole()
         if self._source:
-            file = page.document.workflow.graph.node(self._source).params.get("file")
+            source = self._node(page, self._source)
+            file = source.params.get("file") if source is not None else None
             if isinstance(file, str) and file:
                 image = QImage(str(page.watch.base / file))
                 if not image.isNull():
@@ -131,17 +138,19 @@ class Painting(QObject):
         if self._page is not None and self._painted is not None:
             node, param = self._painted
             name = param if what == "strokes" else what
-            document = self._page.document
-            document.edit(edits.set_param(document.workflow, node, name, value), text)
+            path, inner = split(node)
+            scope = Scope(self._page.document, path)
+            scope.edit(edits.set_param(scope.workflow, inner, name, value), text)
 
     def _changed(self, change: Change) -> None:
-        if self._painted is None:
+        if self._painted is None or self._page is None:
             return
-        node, param = self._painted
-        if node not in change.after.graph:
+        flat, param = self._painted
+        node = self._node(self._page, flat)
+        if node is None:
             self.stop()
             return
-        params = change.after.graph.node(node).params
+        params = node.params
         strokes = params.get(param)
         if isinstance(strokes, list) and strokes != self._mask.strokes:
             self._mask.set_strokes(strokes)

@@ -23,6 +23,7 @@ from studio.gui.outline import Outline
 from studio.gui.painting import Painting
 from studio.gui.plan_panel import LogPanel, PlanPanel
 from studio.gui.runner import Event, Runner
+from studio.gui.scope import split
 from studio.gui.scrubber import Scrubber
 from studio.gui.showing import Showing
 from studio.gui.states import NodeState
@@ -258,8 +259,12 @@ class Panels(QObject):
             self._page.reveal(node)
 
     def _chosen(self, names: tuple[str, ...]) -> None:
-        if self._page is not None:
-            self._page.canvas.select(names)
+        """Select nodes that were chosen elsewhere; the group that they are in is entered."""
+        if self._page is None:
+            return
+        if names:
+            self._page.canvas.go_to(split(names[0])[0])
+        self._page.canvas.select([split(name)[1] for name in names])
 
     def _inspect(self, node: str) -> None:
         self._chosen((node,))
@@ -313,7 +318,7 @@ class Panels(QObject):
         watch.ended.connect(self._ended)
         self._states(watch.states())
         self._planned(watch.outcome)
-        self._selected(page.selection)
+        self._selected(tuple(page.canvas.content.selection))
 
     def _leave_page(self, page: Page) -> None:
         page.canvas.selection_changed.disconnect(self._selected)
@@ -325,10 +330,10 @@ class Panels(QObject):
     def _selected(self, names: tuple[str, ...]) -> None:
         if self._page is None:
             return
-        # inside a group names are another graph's
-        shown = () if self._page.canvas.group_path else tuple(names)
+        canvas = self._page.canvas
+        shown = tuple(canvas.flat_id(name) for name in names)
         self._page.selection = shown
-        self.inspector.show_nodes(shown)
+        self.inspector.show_nodes(names, canvas.group_path)
         self.outline.select(shown)
         self.painting.stop_unless(shown)
         self.trajectory.follow()

@@ -145,6 +145,14 @@ class Preferences(QObject):
         """Keep a geometry or the places of docks."""
         self._file.setValue(f"window/{name}", state)
 
+    def flag(self, name: str) -> bool:
+        """Whether something was switched on; off unless it was."""
+        return str(self._file.value(f"window/{name}", "")) == "true"
+
+    def set_flag(self, name: str, is_on: bool) -> None:
+        """Remember a switch."""
+        self._file.setValue(f"window/{name}", "true" if is_on else "false")
+
     def sync(self) -> None:
         """Write what is pending."""
         self._file.sync()

@@ -120,6 +120,8 @@ class Window(QMainWindow):
         self.intake.failed.connect(self.complain)
         self.panels = Panels(self, self.runner, types, self._theme, gallery)
         self.panels.arrived_at(self._preferences.layout("docks"))
+        self.panels.inspector.explain(self._preferences.flag("help"))
+        self.panels.inspector.help_toggled.connect(self._keep_help)
         self.panels.status.connect(self.say)
         self.panels.library.add_requested.connect(self.intake.add_node)
         self.panels.restore_asked.connect(self.documents.open_text)
@@ -128,6 +130,9 @@ class Window(QMainWindow):
         self._planner.list_models()
         self._fill_menus()
         self.refresh()
+
+    def _keep_help(self, is_shown: bool) -> None:
+        self._preferences.set_flag("help", is_shown)
 
     def _session_settings(self) -> Settings:
         return self._preferences.options().session()

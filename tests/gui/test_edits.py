@@ -751,3 +751,62 @@ def test_no_edit_raises_anything_but_an_error_for_people() -> None:
     for edit in refused:
         with pytest.raises(StudioError):
             edit()
+
+
+# --- what a group shows outside
+
+
+def test_a_group_gets_another_name_wherever_it_stands() -> None:
+    w, _ = edits.group(BASE, TYPES, ["denoise", "decode"], "paint")
+    w, _ = edits.group(w, TYPES, ["paint", "save"], "whole")
+    w = edits.rename_group(w, "paint", "picture")
+    assert w.groups.keys() == {"picture", "whole"}
+    assert w.groups["whole"].graph.node("paint").type == "group:picture"
+    assert check(w, TYPES) == []
+    with pytest.raises(GraphError, match="exists already"):
+        edits.rename_group(w, "picture", "whole")
+    with pytest.raises(GraphError, match="is not a name"):
+        edits.rename_group(w, "picture", "A b")
+
+
+def test_an_output_of_a_group_gets_another_name_and_links_follow() -> None:
+    w, _ = edits.group(BASE, TYPES, ["denoise", "decode"], "paint")
+    w = edits.rename_shown(w, "paint", "outputs", "image", "picture")
+    assert inputs(w, "save") == {"image": "paint.picture"}
+    assert check(w, TYPES) == []
+
+
+def test_an_input_of_a_group_gets_another_name_and_links_follow() -> None:
+    w, _ = edits.group(BASE, TYPES, ["denoise", "decode"], "paint")
+    w = edits.rename_shown(w, "paint", "inputs", "noise", "grain")
+    assert inputs(w, "paint")["grain"] == inputs(BASE, "denoise")["noise"]
+    assert check(w, TYPES) == []
+    with pytest.raises(GraphError, match="exists already"):
+        edits.rename_shown(w, "paint", "inputs", "grain", "positive")
+
+
+def test_a_parameter_is_shown_on_the_node_of_a_group_and_taken_off_again() -> None:
+    w, _ = edits.group(BASE, TYPES, ["denoise", "decode"], "paint")
+    shown = edits.expose(w, TYPES, "paint", "denoise", "guidance")
+    assert str(shown.groups["paint"].params["guidance"]) == "denoise.guidance"
+    assert edits.expose(shown, TYPES, "paint", "denoise", "guidance") == shown
+    given_value = edits.set_param(shown, "paint", "guidance", 9.0)
+    renamed = edits.rename_shown(given_value, "paint", "params", "guidance", "strength")
+    assert renamed.graph.node("paint").params == {"strength": 9.0}
+    assert check(renamed, TYPES) == []
+    assert edits.conceal(renamed, "paint", "strength") == w
+    with pytest.raises(GraphError, match="is no parameter"):
+        edits.expose(w, TYPES, "paint", "denoise", "nothing")
+
+
+def test_the_inside_of_a_group_in_a_group_is_found_by_its_path() -> None:
+    w, _ = edits.group(BASE, TYPES, ["denoise", "decode"], "paint")
+    w, _ = edits.group(w, TYPES, ["paint", "save"], "whole")
+    path = ("whole", "paint")
+    assert edits.group_at(w, path) == "paint"
+    deep = edits.set_param(edits.inside(w, path), "denoise", "guidance", 9.0)
+    w = edits.with_inside(w, TYPES, path, deep)
+    assert w.groups["paint"].graph.node("denoise").params["guidance"] == 9.0
+    assert edits.inside(w, ()) is w
+    with pytest.raises(GraphError, match="no such group"):
+        edits.inside(w, ("whole", "save"))

@@ -8,16 +8,18 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QContextMenuEvent, QEnterEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QPlainTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from studio.graph import Json, Link, Node, NodeId
+from studio.graph import Graph, Json, Link, Node, NodeId
 from studio.gui import edits
 from studio.gui.document import Document
 from studio.gui.editors import (
     BoolEditor,
+    ChoiceEditor,
     CurveEditor,
     Editor,
     ModelEditor,
@@ -28,6 +30,7 @@ from studio.gui.editors import (
     StrokesEditor,
 )
 from studio.gui.inspector import Inspector, LinkButton, ParamRow, prose
+from studio.gui.inspector.ports import UnlinkButton
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
 from studio.registry import load
@@ -530,3 +533,238 @@ def test_the_keyboard_comes_to_the_first_parameter(inspector: Inspector) -> None
     inspector.show_nodes(["run"])
     inspector.focus_first()
     assert editor(inspector, "guidance", NumberEditor).field.hasFocus()
+
+
+# --- inside groups, and groups themselves
+
+
+@pytest.fixture
+def grouped(document: Document, inspector: Inspector) -> Document:
+    """``run`` and ``curve`` in the group ``look``."""
+    w, _ = edits.group(document.workflow, TYPES, ["run", "curve"], "look")
+    document.edit(w, "Group")
+    return document
+
+
+def body_param(document: Document, node: str, name: str) -> Json:
+    return document.workflow.groups["look"].graph.node(node).params[name]
+
+
+def test_a_node_in_a_group_is_edited_in_the_body(grouped: Document, inspector: Inspector) -> None:
+    inspector.show_nodes(["run"], (NodeId("look"),))
+    inspector.set_states({"look/run": NodeState("resumes", "resumes at 3 of 9", 3, 9)})
+    assert "resumes at 3 of 9" in texts(inspector)
+    number(inspector, "guidance", "7")
+    assert body_param(grouped, "run", "guidance") == 7.0
+    assert grouped.undo_texts[-1] == "Set look/run.guidance"
+    hands.click(row(inspector, "guidance").reset, QPointF(8, 8))
+    assert body_param(grouped, "run", "guidance") == 5.0
+    grouped.undo()
+    assert editor(inspector, "guidance", NumberEditor).field.text() == "7"
+    grouped.go_to(1)
+    assert inspector.ids == ("run",)
+    grouped.undo()
+    assert not inspector.ids
+
+
+def test_a_name_in_a_group_is_changed_with_what_the_group_shows(
+    grouped: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["run"], (NodeId("look"),))
+    inspector.begin_rename()
+    field = inspector.id_field
+    assert field is not None
+    QTest.keyClicks(field, "paint")
+    hands.key(field, Qt.Key.Key_Return)
+    assert grouped.workflow.groups["look"].outputs["latents"].node == "paint"
+    assert inspector.ids == ("paint",)
+    assert inspector.id_field is not None
+    assert inspector.id_field.hasFocus()
+
+
+def test_the_node_of_a_group_shows_what_the_group_shows_and_holds(
+    grouped: Document, inspector: Inspector, qtbot: QtBot
+) -> None:
+    inspector.show_nodes(["look"])
+    shown = inspector.interface
+    assert shown is not None
+    assert ("outputs", "latents") in shown.fields
+    assert ("inputs", "model") in shown.fields
+    inside = {button.node: button for button in shown.findChildren(LinkButton)}
+    assert set(inside) == {"look/run", "look/curve"}
+    with qtbot.waitSignal(inspector.node_requested) as caught:
+        hands.click(inside["look/run"], QPointF(5, 5))
+    assert caught.args == ["look/run"]
+
+
+def retype(field: QWidget, text: str) -> None:
+    field.setFocus()
+    hands.key(field, Qt.Key.Key_A, CTRL)
+    QTest.keyClicks(field, text)
+    hands.key(field, Qt.Key.Key_Return)
+
+
+def test_the_interface_of_a_group_is_renamed(grouped: Document, inspector: Inspector) -> None:
+    inspector.show_nodes(["look"])
+    assert inspector.interface is not None
+    retype(inspector.interface.fields["outputs", "latents"], "result")
+    assert str(grouped.workflow.graph.node("odd").inputs["in"]) == "look.result"
+    retype(inspector.interface.fields["", ""], "style")
+    assert grouped.workflow.groups.keys() == {"style"}
+    assert inspector.ids == ("look",)
+    retype(inspector.interface.fields["inputs", "model"], "positive")
+    assert "exists already" in inspector.interface.error.text()
+    grouped.undo()
+    grouped.undo()
+    assert grouped.workflow.groups["look"].outputs.keys() >= {"latents"}
+
+
+def choose(widget: QWidget, text: str) -> None:
+    """Open the menu of a widget by a right click and take an entry."""
+    at = widget.rect().center()
+    QApplication.sendEvent(
+        widget,
+        QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, widget.mapToGlobal(at)),
+    )
+    menu = next(menu for menu in widget.findChildren(QMenu) if menu.isVisible())
+    next(action for action in menu.actions() if action.text() == text).trigger()
+    menu.close()
+
+
+def test_a_parameter_of_a_body_is_shown_on_the_groups_node_by_its_menu(
+    grouped: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["run"], (NodeId("look"),))
+    choose(row(inspector, "guidance"), "Show on the node of look")
+    inspector.show_nodes(["look"])
+    number(inspector, "guidance", "8")
+    assert param(grouped, "look", "guidance") == 8.0
+    inspector.show_nodes(["run"], (NodeId("look"),))
+    choose(row(inspector, "guidance"), "Show on the node of look")
+    assert grouped.workflow.groups["look"].params == {}
+    assert grouped.workflow.graph.node("look").params == {}
+
+
+def test_a_seed_of_a_body_is_remembered_for_the_body(
+    grouped: Document, inspector: Inspector
+) -> None:
+    w, _ = edits.group(grouped.workflow, TYPES, ["noise"], "grain")
+    grouped.edit(w, "Group")
+    inspector.show_nodes(["noise"], (NodeId("grain"),))
+    inspector.note_run()
+    seed = editor(inspector, "seed", SeedEditor)
+    hands.click(seed.dice, QPointF(8, 8))
+    hands.click(seed.recall, QPointF(8, 8))
+    assert grouped.workflow.groups["grain"].graph.node("noise").params["seed"] == 0
+
+
+# --- room, help, links of parameters
+
+
+def test_help_is_folded_until_it_is_asked_for(inspector: Inspector, qtbot: QtBot) -> None:
+    inspector.show_nodes(["run"])
+    guidance = row(inspector, "guidance")
+    assert not inspector.header.help.isVisible()
+    assert not guidance.note.isVisible()
+    with qtbot.waitSignal(inspector.help_toggled) as caught:
+        hands.click(inspector.header.help_button, QPointF(8, 8))
+    assert caught.args == [True]
+    assert inspector.header.help.isVisible()
+    assert guidance.note.isVisible()
+    inspector.show_nodes(["noise"])
+    assert inspector.header.help.isVisible()
+    hands.click(inspector.header.help_button, QPointF(8, 8))
+    assert not row(inspector, "seed").note.isVisible()
+
+
+def test_eight_parameters_are_seen_in_a_small_panel(inspector: Inspector) -> None:
+    inspector.resize(340, 300)
+    inspector.show_nodes(["plan"])
+    QApplication.processEvents()
+    seen = [
+        name
+        for name, one in inspector.rows.items()
+        if one.mapTo(inspector.viewport(), one.rect().bottomLeft()).y() <= 300
+    ]
+    assert len(seen) >= 8
+
+
+def test_a_link_is_taken_away_by_its_button(document: Document, inspector: Inspector) -> None:
+    inspector.show_nodes(["run"])
+    assert inspector.ports is not None
+    buttons = inspector.ports.findChildren(UnlinkButton)
+    positive = next(button for button in buttons if button.port == "positive")
+    assert positive.accessibleName() == "Unlink positive"
+    hands.click(positive, QPointF(5, 5))
+    assert "positive" not in document.workflow.graph.node("run").inputs
+    label = inspector.links["positive"]
+    assert isinstance(label, QLabel)
+    document.undo()
+    assert isinstance(inspector.links["positive"], LinkButton)
+
+
+def test_keys_over_a_row_copy_paste_and_reset_its_value(
+    document: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["noise"])
+    number(inspector, "width", "256")
+    other = QWidget(inspector.window())
+    other.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    other.show()
+    other.setFocus()
+    width, height = row(inspector, "width"), row(inspector, "height")
+    hover(width)
+    hands.key(other, Qt.Key.Key_C, CTRL)
+    hover(height)
+    hands.key(other, Qt.Key.Key_V, CTRL)
+    assert param(document, "noise", "height") == 256
+    hands.key(other, Qt.Key.Key_Backspace)
+    assert param(document, "noise", "height") == 128
+    QApplication.sendEvent(height, QEvent(QEvent.Type.Leave))
+    hands.key(other, Qt.Key.Key_V, CTRL)
+    assert param(document, "noise", "height") == 128
+
+
+def hover(widget: QWidget) -> None:
+    at = QPointF(widget.rect().center())
+    place = QPointF(widget.mapToGlobal(widget.rect().center()))
+    QApplication.sendEvent(widget, QEnterEvent(at, at, place))
+
+
+def test_keys_on_a_row_without_text_copy_and_paste_its_value(
+    document: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["plan"])
+    solver = editor(inspector, "solver", ChoiceEditor)
+    solver.box.setFocus()
+    QApplication.clipboard().setText("euler")
+    hands.key(solver.box, Qt.Key.Key_V, CTRL)
+    assert param(document, "plan", "solver") == "euler"
+    QApplication.clipboard().setText("none such")
+    hands.key(solver.box, Qt.Key.Key_V, CTRL)
+    assert param(document, "plan", "solver") == "euler"
+    assert "none such" in row(inspector, "solver").error.text()
+    hands.key(solver.box, Qt.Key.Key_C, CTRL)
+    assert QApplication.clipboard().text() == "euler"
+
+
+def test_a_linked_parameter_shows_its_source_in_place_of_its_editor(
+    document: Document, inspector: Inspector, qtbot: QtBot
+) -> None:
+    run = document.workflow.graph.node("run")
+    link = Link(NodeId("curve"), "guidance")
+    linked = replace(run, inputs={**run.inputs, "guidance": link})
+    graph = Graph({**document.workflow.graph.nodes, run.id: linked})
+    document.edit(replace(document.workflow, graph=graph), "Link")
+    inspector.show_nodes(["run"])
+    shown = row(inspector, "guidance")
+    assert shown.link is not None
+    assert shown.link.text() == "← curve.guidance"
+    assert not shown.editor.isVisible()
+    with qtbot.waitSignal(inspector.node_requested) as caught:
+        hands.click(shown.link, QPointF(5, 5))
+    assert caught.args == ["curve"]
+    hands.click(shown.findChildren(UnlinkButton)[0], QPointF(5, 5))
+    assert "guidance" not in document.workflow.graph.node("run").inputs
+    assert shown.editor.isVisible()
+    assert param(document, "run", "guidance") == 5.0

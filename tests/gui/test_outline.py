@@ -14,7 +14,8 @@ from pytestqt.qtbot import QtBot
 from studio.graph import Graph, Link, Node, NodeId
 from studio.gui import edits
 from studio.gui.document import Document
-from studio.gui.outline import Column, Outline
+from studio.gui.outline import Outline
+from studio.gui.outline_model import Column
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
 from studio.workflow import Workflow
@@ -226,3 +227,87 @@ def test_a_double_click_on_a_node_asks_for_the_inspector(outline: Outline, qtbot
     with qtbot.waitSignal(outline.inspect_requested) as caught:
         hands.double_click(outline.tree.viewport(), QPointF(rect.center()))
     assert caught.args == ["prompt"]
+
+
+# --- groups
+
+
+@pytest.fixture
+def nested(document: Document, outline: Outline) -> Document:
+    """``run`` and ``curve`` in the group ``look``, and that in ``all``."""
+    w, _ = edits.group(document.workflow, TYPES, ["run", "curve"], "look")
+    w, _ = edits.group(w, TYPES, ["look", "odd"], "all")
+    document.edit(w, "Group")
+    return document
+
+
+def test_a_group_unfolds_to_its_nodes_and_they_to_theirs(
+    nested: Document, outline: Outline
+) -> None:
+    outer = outline.model.index_of("all")
+    inner = [row[0] for row in words(outline.model, outer)]
+    assert inner[-2:] == ["look", "odd"]
+    assert "model" in inner[:-2]
+    deep = outline.model.index_of("all/look/run")
+    assert deep.data() == "run"
+    assert outline.model.node_of(deep.parent()) == "all/look"
+    outline.set_states({"all/look/run": NodeState("resumes", "resumes at 3 of 9")})
+    assert deep.siblingAtColumn(Column.STATE).data() == "resumes at 3 of 9"
+
+
+def test_the_model_with_groups_is_sound_by_qts_own_tester(
+    nested: Document, outline: Outline
+) -> None:
+    tester = QAbstractItemModelTester(
+        outline.model, QAbstractItemModelTester.FailureReportingMode.Fatal
+    )
+    outline.tree.expandAll()
+    nested.undo()
+    nested.redo()
+    assert tester.model() is outline.model
+
+
+def test_arrow_keys_lead_into_a_group(nested: Document, outline: Outline, qtbot: QtBot) -> None:
+    outline.select(["all"])
+    hands.key(outline.tree, Qt.Key.Key_Right)
+    below = [row[0] for row in words(outline.model, outline.model.index_of("all"))]
+    with qtbot.waitSignals([outline.selection_changed] * (below.index("look") + 1)):
+        for _ in range(below.index("look") + 1):
+            hands.key(outline.tree, Qt.Key.Key_Down)
+    assert outline.selected == ("all/look",)
+
+
+def test_nodes_of_several_graphs_are_not_selected_together(
+    nested: Document, outline: Outline
+) -> None:
+    outline.select(["model", "all/odd", "all/look"])
+    assert outline.selected == ("model",)
+
+
+def test_a_node_in_a_group_is_renamed_and_followed(
+    nested: Document, outline: Outline, qtbot: QtBot
+) -> None:
+    rename(outline, "all/look/run", "paint", qtbot)
+    assert "paint" in nested.workflow.groups["look"].graph
+    assert nested.workflow.groups["look"].outputs["latents"].node == "paint"
+    assert outline.selected == ("all/look/paint",)
+    assert outline.tree.isExpanded(outline.model.index_of("all/look"))
+
+
+def test_delete_removes_from_the_body_of_a_group(nested: Document, outline: Outline) -> None:
+    outline.select(["all/look/curve"])
+    hands.key(outline.tree, Qt.Key.Key_Delete)
+    assert list(nested.workflow.groups["look"].graph.nodes) == ["run"]
+    assert outline.tree.currentIndex().parent() == outline.model.index_of("all/look")
+    nested.undo()
+    assert "curve" in nested.workflow.groups["look"].graph
+
+
+def test_finding_looks_into_groups(nested: Document, outline: Outline) -> None:
+    QTest.keyClicks(outline.search, "curve")
+    assert outline.tree.isRowHidden(outline.model.index_of("model").row(), QModelIndex())
+    assert outline.tree.isExpanded(outline.model.index_of("all/look"))
+    hands.key(outline.search, Qt.Key.Key_Return)
+    assert outline.selected == ("all/look/curve",)
+    run = outline.model.index_of("all/look/run")
+    assert not outline.tree.isRowHidden(run.row(), run.parent())

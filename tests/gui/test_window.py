@@ -329,6 +329,60 @@ def test_the_selection_of_the_canvas_is_inspected(desk: Desk) -> None:
     assert panels.outline.selected == ("denoise",)
 
 
+def test_a_node_in_a_group_is_chosen_in_the_outline_and_edited(desk: Desk) -> None:
+    window, page = desk.opened()
+    document, panels = page.document, panels_of(window)
+    w, _ = edits.group(document.workflow, document.types, ["denoise", "decode"], "paint")
+    document.edit(w, "Group")
+    outline, inspector = panels.outline, panels.inspector
+    outline.tree.setCurrentIndex(outline.model.index_of("paint/denoise"))
+    assert page.canvas.group_path == ("paint",)
+    assert inspector.ids == ("denoise",)
+    assert page.selection == ("paint/denoise",)
+    field = inspector.rows["guidance"].editor.focusProxy()
+    assert field is not None
+    field.setFocus()
+    hands.key(field, Qt.Key.Key_Up)
+    body = document.workflow.groups["paint"].graph
+    assert body.node("denoise").params["guidance"] == 5.1
+    page.canvas.leave()
+    assert inspector.ids == ("paint",)
+    assert outline.selected == ("paint",)
+    page.reveal("paint/decode")
+    assert inspector.ids == ("decode",)
+
+
+def test_that_help_was_unfolded_is_remembered(desk: Desk) -> None:
+    window, page = desk.opened()
+    page.canvas.select(["denoise"])
+    inspector = panels_of(window).inspector
+    hands.click(inspector.header.help_button, QPointF(8, 8))
+    assert inspector.header.help.isVisible()
+    other = desk.window()
+    other.documents.open_template(TEXT_TO_IMAGE)
+    front(other).canvas.select(["denoise"])
+    assert panels_of(other).inspector.header.help.isVisible()
+
+
+def test_strokes_of_a_mask_in_a_group_are_painted(desk: Desk, qtbot: QtBot) -> None:
+    window, page = desk.opened(INPAINT)
+    document, panels = page.document, panels_of(window)
+    w, _ = edits.group(document.workflow, document.types, ["mask"], "area")
+    document.edit(w, "Group")
+    page.reveal("area/mask")
+    panels.painting.paint("area/mask", "strokes")
+    assert panels.mask.isVisible()
+    surface = panels.viewer.surface
+    middle = QPointF(surface.rect().center())
+    before = document.workflow.groups["area"].graph.node("mask").params["strokes"]
+    hands.drag(surface, [middle, middle + QPointF(10, 0), middle + QPointF(20, 0)])
+    qtbot.waitUntil(
+        lambda: document.workflow.groups["area"].graph.node("mask").params["strokes"] != before
+    )
+    page.canvas.leave()
+    assert not panels.mask.isVisible()
+
+
 def test_a_row_of_the_plan_leads_to_its_node(desk: Desk) -> None:
     window, page = desk.opened()
     panels = panels_of(window)

@@ -179,10 +179,10 @@ class Canvas(Camera):
         """``is_followed``: select what comes, by undo or under another name, for it is worked on next."""
         whole = self.document.workflow
         path = self.group_path
-        self._group = self._group_at(whole, path)
+        self._group = edits.group_at(whole, path)
         while path and self._group is None:
             path = path[:-1]
-            self._group = self._group_at(whole, path)
+            self._group = edits.group_at(whole, path)
         is_elsewhere = path != self._shown_path
         self._shown_path = path
         if path != self.group_path:
@@ -202,17 +202,6 @@ class Canvas(Camera):
             image = self._thumbnails.get(self.flat_id(name))
             if image is not item.thumbnail:
                 self.content.set_thumbnail(name, image)
-
-    def _group_at(self, w: Workflow, path: Iterable[NodeId]) -> str | None:
-        """The name of the group that a path leads into; None for the document itself or where there is no way."""
-        graph, name = w.graph, None
-        for step in path:
-            node = graph.nodes.get(step)
-            name = group_of(w, node) if node else None
-            if name is None:
-                return None
-            graph = w.groups[name].graph
-        return name
 
     def refocus(self) -> None:
         """Take the focus back from what stood over the canvas."""
@@ -242,7 +231,7 @@ class Canvas(Camera):
 
     def go_to(self, path: Sequence[NodeId]) -> bool:
         """Show the inside of the group that a path of nodes leads into; False if there is no such way."""
-        if path and self._group_at(self.document.workflow, path) is None:
+        if path and edits.group_at(self.document.workflow, path) is None:
             return False
         if tuple(path) != self.group_path:
             self._set_path(tuple(path))

@@ -107,7 +107,7 @@ class StrokesEditor(Editor):
 
     def __init__(self, param: Param, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(param, theme, parent)
-        self.paint_button = QPushButton(icon("brush", theme), self.tr("Edit in mask editor"), self)
+        self.paint_button = QPushButton(icon("brush", theme), self.tr("Paint…"), self)
         self.paint_button.clicked.connect(self.painting_requested)
         self.clear_button = button("delete", self.tr("Remove all strokes"), theme, self)
         self.clear_button.clicked.connect(self._clear)

@@ -26,7 +26,17 @@ from studio.gui.edits.backdrops import (
     set_note,
 )
 from studio.gui.edits.copies import copy_text, duplicate, paste_text
-from studio.gui.edits.groups import body, group, ungroup, with_body, without_stale_groups
+from studio.gui.edits.groups import (
+    body,
+    group,
+    group_at,
+    inside,
+    ungroup,
+    with_body,
+    with_inside,
+    without_stale_groups,
+)
+from studio.gui.edits.interface import Side, conceal, expose, rename_group, rename_shown
 from studio.gui.edits.links import (
     connect,
     connect_selected,
@@ -75,6 +85,7 @@ __all__ = [
     "Note",
     "Point",
     "Rect",
+    "Side",
     "Size",
     "Sizes",
     "add_node",
@@ -88,6 +99,7 @@ __all__ = [
     "collapsed",
     "color",
     "colors",
+    "conceal",
     "connect",
     "connect_selected",
     "connectable",
@@ -95,11 +107,14 @@ __all__ = [
     "disconnect",
     "distribute",
     "duplicate",
+    "expose",
     "extract",
     "frame",
     "frames",
     "group",
+    "group_at",
     "insert_on_link",
+    "inside",
     "known_types",
     "matching_types",
     "move",
@@ -118,6 +133,8 @@ __all__ = [
     "remove_frame",
     "remove_note",
     "rename",
+    "rename_group",
+    "rename_shown",
     "reset_param",
     "set_frame",
     "set_mode",
@@ -129,5 +146,6 @@ __all__ = [
     "toggle_mode",
     "ungroup",
     "with_body",
+    "with_inside",
     "without_stale_groups",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -26,6 +26,38 @@ def body(w: Workflow, name: str) -> Workflow:
             Graph.GROUP + name, "", "there is no such group", remedy=nearest(name, w.groups)
         )
     return Workflow(graph=inside.graph, groups=w.groups, view=inside.view)
+
+
+def group_at(w: Workflow, path: Iterable[str]) -> str | None:
+    """The name of the group that a path of nodes leads into; None for no path, and where there is no way."""
+    graph, name = w.graph, None
+    for step in path:
+        node = graph.nodes.get(NodeId(step))
+        name = group_of(w, node) if node else None
+        if name is None:
+            return None
+        graph = w.groups[name].graph
+    return name
+
+
+def inside(w: Workflow, path: Sequence[str]) -> Workflow:
+    """The workflow itself, or the body of the group that ``path`` leads into; raises GraphError if none is there."""
+    name = group_at(w, path)
+    if path and name is None:
+        raise GraphError("/".join(path), "", "there is no such group")
+    return body(w, name) if name is not None else w
+
+
+def with_inside(
+    w: Workflow,
+    types: Types,
+    path: Sequence[str],
+    edited: Workflow,
+    renamed: Mapping[str, str] = _NO_NAMES,
+) -> Workflow:
+    """Put an edited ``inside`` back, as ``with_body`` does."""
+    name = group_at(w, path)
+    return edited if name is None else with_body(w, types, name, edited, renamed)
 
 
 def with_body(

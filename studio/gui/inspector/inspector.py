@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import (
-    QFontDatabase,
-    QKeyEvent,
-)
+from PySide6.QtGui import QAction, QFontDatabase, QKeyEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
+    QMenu,
     QPlainTextEdit,
     QScrollArea,
     QVBoxLayout,
@@ -23,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.errors import GraphError
-from studio.graph import Json, Node, NodeId, NodeType, Param, Value
+from studio.graph import Json, Node, NodeId, NodeType, Param
 from studio.gui import edits
 from studio.gui.document import Change, Document
 from studio.gui.editors import (
@@ -34,17 +29,26 @@ from studio.gui.editors import (
     SeedEditor,
     StrokesEditor,
 )
-from studio.gui.inspector.ports import LinkButton, Socket
+from studio.gui.inspector.header import Header
+from studio.gui.inspector.interface import Interface
+from studio.gui.inspector.keys import RowKeys
+from studio.gui.inspector.ports import LinkButton, Ports
 from studio.gui.inspector.row import ParamRow
-from studio.gui.inspector.words import label, prose, raw_json, state_words
+from studio.gui.inspector.seeds import Place, Seeds
+from studio.gui.inspector.words import label, prose, raw_json
 from studio.gui.number_field import Line
-from studio.gui.states import ICONS, NodeState
-from studio.gui.theme import Theme, icon
-from studio.registry import Seed
+from studio.gui.scope import Path, Scope
+from studio.gui.states import NodeState
+from studio.gui.theme import Theme
+from studio.workflow import Workflow
+from studio.workflow.groups import group_of
 
 
 class Inspector(QScrollArea):
-    """Shows the selected nodes of a document and edits their parameters."""
+    """Shows the selected nodes of a document, or of the body of a group in it, and edits their parameters.
+
+    Ids that it is given are those of the graph that is shown; ids that it gives are flat (``group/node``).
+    """
 
     painting_requested = Signal(str, str)
     """The id of a node and the name of its parameter of strokes."""
@@ -52,31 +56,28 @@ class Inspector(QScrollArea):
     """A node that the user wants to go to."""
     node_renamed = Signal(str, str)
     """Old and new id."""
+    help_toggled = Signal(bool)
+    """Whether nodes and parameters are explained in full from now on."""
 
     def __init__(self, document: Document, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._document = document
+        self._scope = Scope(document)
         self._theme = theme
         self._ids: tuple[NodeId, ...] = ()
-        self._types: Mapping[str, NodeType] = {}
         self._declared: NodeType | None = None
         self._states: Mapping[str, NodeState] = {}
         self._models: tuple[str, ...] = ()
         self._gestures: dict[str, int] = {}
         self._serial = 0
-        self._last_seeds: dict[tuple[str, str], int] = {}
-        self._locked: set[tuple[str, str]] = set()
-        self._seeds_of: WeakKeyDictionary[
-            Document, tuple[dict[tuple[str, str], int], set[tuple[str, str]]]
-        ] = WeakKeyDictionary()
+        self._seeds = Seeds()
+        self._seeds_of: WeakKeyDictionary[Document, Seeds] = WeakKeyDictionary()
+        self._seeds_of[document] = self._seeds
+        self._is_explained = False
         self.rows: dict[str, ParamRow] = {}
-        self.links: dict[str, QWidget] = {}
-        """What stands at each input: a LinkButton, or a label that says that nothing is linked."""
-        self.id_field: Line | None = None
-        self._id_error: QLabel | None = None
-        self._state_icon: QLabel | None = None
-        self._state_text: QLabel | None = None
-        self._link_area: QWidget | None = None
+        self.header = Header("", theme)
+        self.ports: Ports | None = None
+        self.interface: Interface | None = None
+        self._keys = RowKeys(self)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -92,27 +93,37 @@ class Inspector(QScrollArea):
         """The nodes that are shown."""
         return self._ids
 
-    def show_nodes(self, ids: Iterable[str]) -> None:
-        """Show nodes; ids that the document lacks are left out."""
-        graph = self._document.workflow.graph
+    @property
+    def links(self) -> dict[str, QWidget]:
+        """What stands at each input: a LinkButton, or a label that says that nothing is linked."""
+        return self.ports.sources if self.ports is not None else {}
+
+    @property
+    def id_field(self) -> Line | None:
+        """Where the node's name is typed; None where no single node is shown."""
+        return self.header.field
+
+    def show_nodes(self, ids: Iterable[str], path: Path = ()) -> None:
+        """Show nodes of the graph that ``path`` leads to; ids that it lacks are left out."""
+        scope = Scope(self._document, path)
+        graph = scope.workflow.graph
         found = tuple(NodeId(node) for node in ids if node in graph)
-        if found != self._ids:
-            self._ids = found
+        if found != self._ids or scope != self._scope:
+            self._scope, self._ids = scope, found
             self._rebuild()
 
     def set_document(self, document: Document) -> None:
         """Show another document's nodes from now on, none to begin with."""
         self._document.changed.disconnect(self._changed)
-        self._seeds_of[self._document] = (self._last_seeds, self._locked)
-        self._document = document
+        self._scope = Scope(document)
         self._ids = ()
         self._states = {}
-        self._last_seeds, self._locked = self._seeds_of.get(document, ({}, set()))
+        self._seeds = self._seeds_of.setdefault(document, Seeds())
         document.changed.connect(self._changed)
         self._rebuild()
 
     def set_states(self, states: Mapping[str, NodeState]) -> None:
-        """Say what the run or the plan knows of the nodes."""
+        """Say what the run or the plan knows of the nodes, by flat id."""
         self._states = states
         self._show_state()
 
@@ -128,23 +139,25 @@ class Inspector(QScrollArea):
         self._theme = theme
         self._rebuild()
 
+    def explain(self, is_explained: bool) -> None:
+        """Show the help of the node and of each parameter, or leave it to tool tips."""
+        if is_explained != self._is_explained:
+            self._is_explained = is_explained
+            for row in self.rows.values():
+                row.explain(is_explained)
+            self.header.help_button.setChecked(is_explained)
+            self.help_toggled.emit(is_explained)
+
     def note_run(self) -> None:
         """Remember the document's seeds as the last that were used."""
-        workflow = self._document.workflow
-        known = edits.known_types(workflow, self._document.types)
-        for node in workflow.graph:
-            declared = known.get(node.type)
-            for param in declared.params if declared else ():
-                seed = node.params.get(param.name, param.default)
-                if isinstance(param.hint, Seed) and isinstance(seed, int):
-                    self._last_seeds[node.id, param.name] = seed
+        self._seeds.note(self._document.workflow, self._scope.types)
         for name, row in self.rows.items():
             self._prepare_seed(name, row.editor)
 
     def focus_first(self) -> None:
         """Give the keyboard to the first parameter."""
         for row in self.rows.values():
-            row.editor.setFocus(Qt.FocusReason.OtherFocusReason)
+            (row.link or row.editor).setFocus(Qt.FocusReason.OtherFocusReason)
             self.ensureWidgetVisible(row)
             return
         self.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -168,23 +181,26 @@ class Inspector(QScrollArea):
 
     # --- following the document
 
+    @property
+    def _document(self) -> Document:
+        return self._scope.document
+
     def _changed(self, change: Change) -> None:
-        graph = change.after.graph
-        kept = tuple(node for node in self._ids if node in graph)
+        before, after = self._scope.of(change.before), self._scope.of(change.after)
+        kept = tuple(node for node in self._ids if node in after.graph)
         if kept != self._ids:
             self._ids = kept
             self._rebuild()
             return
-        nodes = [graph.nodes[node] for node in kept]
-        before = [change.before.graph.nodes.get(node) for node in kept]
-        if change.before.groups is change.after.groups and all(
-            one is other for one, other in zip(nodes, before, strict=True)
-        ):
+        nodes = [after.graph.nodes[node] for node in kept]
+        old = [before.graph.nodes.get(node) for node in kept]
+        is_group_same = before.groups is after.groups or not self._is_group()
+        if is_group_same and all(one is other for one, other in zip(nodes, old, strict=True)):
             return
-        is_form_same = all(
+        is_form_same = is_group_same and all(
             other is not None
             and (one.type, one.version, one.mode) == (other.type, other.version, other.mode)
-            for one, other in zip(nodes, before, strict=True)
+            for one, other in zip(nodes, old, strict=True)
         )
         if not is_form_same or self._declared is None or self._declared_now() != self._declared:
             self._rebuild()
@@ -192,34 +208,38 @@ class Inspector(QScrollArea):
         self._show_values()
         if any(
             other is None or one.inputs != other.inputs
-            for one, other in zip(nodes, before, strict=True)
+            for one, other in zip(nodes, old, strict=True)
         ):
             self._show_links()
 
     def _nodes(self) -> list[Node]:
-        return [self._document.workflow.graph.nodes[node] for node in self._ids]
+        graph = self._scope.workflow.graph
+        return [graph.nodes[node] for node in self._ids]
+
+    def _is_group(self) -> bool:
+        w = self._scope.workflow
+        return any(group_of(w, node) is not None for node in self._nodes())
 
     def _declared_now(self) -> NodeType | None:
         """The one type of all nodes, if it is known."""
         kinds = {node.type for node in self._nodes()}
-        self._types = edits.known_types(self._document.workflow, self._document.types)
-        return self._types.get(kinds.pop()) if len(kinds) == 1 else None
+        return self._scope.types.get(kinds.pop()) if len(kinds) == 1 else None
 
     # --- building
 
     def _rebuild(self) -> None:
-        self.rows, self.links = {}, {}
-        self.id_field = self._id_error = self._state_icon = self._state_text = None
-        self._link_area = None
+        focus = self._focused()
+        self.rows, self.ports, self.interface = {}, None, None
+        self._keys.forget()
         self._gestures.clear()
         self._declared = self._declared_now() if self._ids else None
         page = QWidget()
         column = QVBoxLayout(page)
-        column.setContentsMargins(4, 8, 4, 8)
-        column.setSpacing(4)
+        column.setContentsMargins(0, 4, 0, 4)
+        column.setSpacing(0)
         if not self._ids:
-            self._say(column, self.tr("Nothing is selected"))
-            self._add_hint(column, self.tr("Select a node to see its parameters."))
+            self._add_header(column, self.tr("Nothing is selected"))
+            self.header.say(self.tr("Select a node to see its parameters."))
         elif self._declared is not None:
             self._build_known(column, self._declared)
         elif len(self._ids) == 1:
@@ -233,84 +253,82 @@ class Inspector(QScrollArea):
             old.deleteLater()
         self.setWidget(page)
         self._show_state()
+        self._refocus(focus)
 
-    def _say(self, column: QVBoxLayout, text: str) -> None:
-        title = label(text, "title", is_wrapped=True)
-        font = title.font()
-        font.setPointSizeF(font.pointSizeF() * 1.2)
-        title.setFont(font)
-        title.setContentsMargins(6, 0, 6, 0)
-        column.addWidget(title)
+    def _focused(self) -> str | None:
+        """The row that has the keyboard, or "" for the name of the node."""
+        focus = QApplication.focusWidget()
+        if focus is None or not self.isAncestorOf(focus):
+            return None
+        if focus is self.id_field:
+            return ""
+        return next((name for name, row in self.rows.items() if row.isAncestorOf(focus)), None)
 
-    def _add_hint(self, column: QVBoxLayout, text: str) -> None:
-        hint = label(text, "dim", is_wrapped=True)
-        hint.setContentsMargins(6, 0, 6, 0)
-        column.addWidget(hint)
+    def _refocus(self, place: str | None) -> None:
+        if place == "" and self.id_field is not None:
+            self.id_field.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif place and place in self.rows:
+            self.rows[place].editor.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _section(self, column: QVBoxLayout, text: str) -> None:
+    def _add_header(self, column: QVBoxLayout, title: str) -> None:
+        self.header = Header(title, self._theme)
+        self.header.renamed.connect(self._rename)
+        self.header.help_toggled.connect(self.explain)
+        if len(self._ids) == 1:
+            self.header.name(self._ids[0])
+        column.addWidget(self.header)
+
+    def _section(self, column: QVBoxLayout, text: str = "") -> None:
         line = QFrame()
         line.setFixedHeight(1)
         line.setStyleSheet(f"background: {self._theme.border.name()};")
-        column.addSpacing(6)
+        column.addSpacing(4)
         column.addWidget(line)
-        heading = label(text, "title")
-        heading.setContentsMargins(6, 2, 6, 2)
-        column.addWidget(heading)
+        column.addSpacing(3)
+        if text:
+            heading = label(text, "title")
+            heading.setContentsMargins(8, 0, 8, 2)
+            column.addWidget(heading)
 
     def _build_known(self, column: QVBoxLayout, declared: NodeType) -> None:
         is_one = len(self._ids) == 1
         title = declared.title.removeprefix("Group:")
-        self._say(column, title if is_one else f"{len(self._ids)} × {title}")
-        if is_one:
-            self._build_id(column, self._ids[0])
-        else:
-            self._add_hint(column, self.tr("Edited together: {0}").format(", ".join(self._ids)))
-        self._build_state(column)
-        self._add_hint(column, prose(declared.doc))
+        self._add_header(column, title if is_one else f"{len(self._ids)} × {title}")
+        self.header.title.setToolTip(declared.summary)
+        self.header.explain(prose(declared.doc), is_shown=self._is_explained)
+        if not is_one:
+            self.header.say(self.tr("Edited together: {0}").format(", ".join(self._ids)))
         if declared.params:
-            self._section(column, self.tr("Parameters"))
+            self._section(column)
         for param in declared.params:
             column.addWidget(self._row(param))
         if is_one and (declared.inputs or declared.outputs):
-            self._section(column, self.tr("Inputs and outputs"))
-            self._link_area = QWidget()
-            column.addWidget(self._link_area)
-            self._show_links()
+            self._section(column)
+            self._port_column = QVBoxLayout()
+            column.addLayout(self._port_column)
         self._show_values()
+        self._show_links()
+        if is_one:
+            self._build_interface(column)
 
-    def _build_id(self, column: QVBoxLayout, node: NodeId) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(6, 0, 6, 0)
-        words = label(self.tr("Name"), "dim")
-        self.id_field = Line(node)
-        self.id_field.setToolTip(self.tr("The node's name, as links and the command line call it"))
-        self.id_field.setAccessibleName(self.tr("Name of the node"))
-        self.id_field.editingFinished.connect(self._rename)
-        words.setBuddy(self.id_field)
-        row.addWidget(words)
-        row.addWidget(self.id_field, 1)
-        column.addLayout(row)
-        self._id_error = label("", "error", is_wrapped=True)
-        self._id_error.setContentsMargins(6, 0, 6, 0)
-        self._id_error.setVisible(False)
-        column.addWidget(self._id_error)
-
-    def _build_state(self, column: QVBoxLayout) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(6, 0, 6, 0)
-        self._state_icon = QLabel()
-        self._state_text = label("", "dim", is_wrapped=True)
-        row.addWidget(self._state_icon, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._state_text, 1)
-        column.addLayout(row)
+    def _build_interface(self, column: QVBoxLayout) -> None:
+        w, node = self._scope.workflow, self._nodes()[0]
+        name = group_of(w, node)
+        if name is None:
+            return
+        self._section(column, self.tr("Group"))
+        outer = self._scope.flat(node.id)
+        self.interface = Interface(name, w.groups[name], outer, self._theme)
+        self.interface.went.connect(self.node_requested)
+        self.interface.group_renamed.connect(self._rename_group)
+        self.interface.shown_renamed.connect(self._rename_shown)
+        self.interface.concealed.connect(self._conceal)
+        column.addWidget(self.interface)
 
     def _build_unknown(self, column: QVBoxLayout, node: Node) -> None:
-        self._say(column, node.type)
-        self._build_id(column, node.id)
-        self._build_state(column)
-        self._add_hint(
-            column,
-            self.tr("No pack here declares this type of node. It is kept as it is in the file."),
+        self._add_header(column, node.type)
+        self.header.say(
+            self.tr("No pack here declares this type of node. It is kept as it is in the file.")
         )
         raw = QPlainTextEdit(raw_json(node))
         raw.setReadOnly(True)
@@ -323,20 +341,25 @@ class Inspector(QScrollArea):
         column.addWidget(raw)
 
     def _build_mixture(self, column: QVBoxLayout) -> None:
-        self._say(column, self.tr("{0} nodes of several types").format(len(self._ids)))
-        self._add_hint(column, self.tr("Nodes of one type can be edited together."))
+        self._add_header(column, self.tr("{0} nodes of several types").format(len(self._ids)))
+        self.header.say(self.tr("Nodes of one type can be edited together."))
         for node in self._nodes():
             button = LinkButton(f"{node.id} · {node.type}", node.id)
             button.clicked.connect(self._go)
             column.addWidget(button)
 
     def _row(self, param: Param) -> ParamRow:
-        row = ParamRow(param, self._theme)
+        address = f"{self._scope.flat(self._ids[0])}.{param.name}" if len(self._ids) == 1 else ""
+        row = ParamRow(param, self._theme, address=address)
+        row.explain(self._is_explained)
+        row.entered.connect(self._keys.hover)
+        row.source_wanted.connect(self._go_to)
+        row.unlinked.connect(self._unlink_param)
+        row.menu_opening.connect(self._fill_menu)
         editor = row.editor
         editor.edited.connect(self._edited)
         editor.refused.connect(self._refused)
         editor.reset_requested.connect(self._reset)
-        row.reset.clicked.connect(editor.reset_requested)
         if isinstance(editor, FileEditor):
             editor.set_folder(self._document.folder)
         elif isinstance(editor, ModelEditor):
@@ -363,77 +386,47 @@ class Inspector(QScrollArea):
             curve.set_smooth(smooth is not False)
 
     def _show_links(self) -> None:
-        area, declared = self._link_area, self._declared
-        if area is None or declared is None:
+        declared = self._declared
+        if declared is None:
             return
-        old = area.layout()
-        if old is not None:
-            for child in area.findChildren(
-                QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly
-            ):
-                child.setParent(None)
-                child.deleteLater()
-            QWidget().setLayout(old)  # a widget lets go of its layout only to another
-        grid = QGridLayout(area)
-        grid.setContentsMargins(6, 0, 6, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(1)
-        grid.setColumnStretch(2, 1)
-        node = self._nodes()[0]
-        self.links = {}
-        for port in declared.inputs:
-            link = node.inputs.get(port.name)
-            if link is not None:
-                source: QWidget = LinkButton(f"← {link}", link.node)
-                cast("LinkButton", source).clicked.connect(self._go)
-            elif port.optional:
-                source = label(self.tr("not linked"), "dim")
-            else:
-                source = label(self.tr("needs a link"), "error")
-            self.links[port.name] = source
-            self._add_port(grid, port.name, port.type, port.help, source)
-        for port in declared.outputs:
-            self._add_port(
-                grid, port.name, port.type, port.help, label(f"{port.type.__name__} →", "dim")
-            )
-
-    def _add_port(
-        self, grid: QGridLayout, name: str, of: type[Value], help_text: str, source: QWidget
-    ) -> None:
-        row = grid.rowCount()
-        grid.setRowMinimumHeight(row, self.fontMetrics().height() + 6)
-        if isinstance(source, QLabel):
-            source.setContentsMargins(6, 0, 0, 0)
-        words = label(name.replace("_", " "))
-        words.setToolTip(f"{of.__name__}: {help_text}" if help_text else of.__name__)
-        grid.addWidget(Socket(of, self._theme), row, 0)
-        grid.addWidget(words, row, 1)
-        grid.addWidget(source, row, 2, Qt.AlignmentFlag.AlignLeft)
+        nodes = self._nodes()
+        for name, row in self.rows.items():
+            linked = (node.inputs[name] for node in nodes if name in node.inputs)
+            row.show_link(next(linked, None))
+        if len(nodes) != 1 or not (declared.inputs or declared.outputs):
+            return
+        if self.ports is not None:
+            self._port_column.removeWidget(self.ports)
+            # what was pressed in it may have led here
+            self.ports.hide()
+            self.ports.deleteLater()
+        self.ports = Ports(declared.inputs, declared.outputs, nodes[0], self._theme)
+        self.ports.went.connect(self._go_to)
+        self.ports.unlinked.connect(self._unlink)
+        self._port_column.addWidget(self.ports)
 
     def _show_state(self) -> None:
-        if self._state_text is None or self._state_icon is None:
-            return
-        state = self._states.get(self._ids[0]) if len(self._ids) == 1 else None
-        text = state_words(state) if state else ""
-        self._state_text.setText(text)
-        self._state_text.setProperty("role", "error" if state and state.error else "dim")
-        self._state_text.style().polish(self._state_text)
-        for widget in (self._state_text, self._state_icon):
-            widget.setVisible(bool(text))
-        if state and text:
-            size = self.fontMetrics().height()
-            drawn = icon(ICONS[state.status], self._theme)
-            self._state_icon.setPixmap(drawn.pixmap(size, size))
+        is_one = len(self._ids) == 1
+        state = self._states.get(self._scope.flat(self._ids[0])) if is_one else None
+        self.header.show_state(state)
+
+    def _places(self, name: str) -> list[Place]:
+        group = self._scope.group
+        return [(group, node, name) for node in self._ids]
 
     def _prepare_seed(self, name: str, editor: Editor) -> None:
         if isinstance(editor, SeedEditor):
-            editor.set_last_used(self._last_seeds.get((self._ids[0], name)))
-            editor.set_locked(any((node, name) in self._locked for node in self._ids))
+            places = self._places(name)
+            editor.set_last_used(self._seeds.last(places[0]))
+            editor.set_locked(self._seeds.is_locked(places))
 
-    # --- changing
+    # --- changing parameters
 
-    def _name_of(self, editor: object) -> str:
-        return next(name for name, row in self.rows.items() if row.editor is editor)
+    def _name_of(self, sender: object) -> str:
+        """The parameter that a row or its editor stands for."""
+        return next(
+            name for name, row in self.rows.items() if sender is row or sender is row.editor
+        )
 
     def _edited(self, value: Json, gesture: int) -> None:
         name = self._name_of(self.sender())
@@ -442,62 +435,158 @@ class Inspector(QScrollArea):
             self._serial += 1
         seed = self._nodes()[0].params.get(name)
         editor = self.rows[name].editor
-        workflow = self._document.workflow
+        workflow = self._scope.workflow
         for node in self._ids:
             workflow = edits.set_param(workflow, node, name, value)
         text = self.tr("Set {0}").format(self._address(name))
-        self._document.edit(workflow, text, ("param", *self._ids, name, str(self._serial)))
+        where = self._scope.path
+        self._scope.edit(workflow, text, ("param", *where, *self._ids, name, str(self._serial)))
         if isinstance(editor, SeedEditor) and isinstance(seed, int):
-            self._last_seeds.setdefault((self._ids[0], name), seed)
+            self._seeds.left(self._places(name)[0], seed)
 
     def _address(self, name: str) -> str:
-        return f"{self._ids[0]}.{name}" if len(self._ids) == 1 else f"{name} ({len(self._ids)})"
+        is_one = len(self._ids) == 1
+        return (
+            f"{self._scope.flat(self._ids[0])}.{name}" if is_one else f"{name} ({len(self._ids)})"
+        )
 
     def _refused(self, reason: str) -> None:
         self.rows[self._name_of(self.sender())].show_error(reason)
 
     def _reset(self) -> None:
         name = self._name_of(self.sender())
-        workflow = self._document.workflow
+        workflow = self._scope.workflow
         for node in self._ids:
-            workflow = edits.reset_param(workflow, self._types, node, name)
-        self._document.edit(workflow, self.tr("Reset {0}").format(self._address(name)))
+            workflow = edits.reset_param(workflow, self._document.types, node, name)
+        self._scope.edit(workflow, self.tr("Reset {0}").format(self._address(name)))
         row = self.rows.get(name)
         if row is not None:
             row.show_error("")
 
     def _lock(self, is_locked: bool) -> None:
-        name = self._name_of(self.sender())
-        pairs = {(node, name) for node in self._ids}
-        self._locked = self._locked | pairs if is_locked else self._locked - pairs
+        self._seeds.lock(self._places(self._name_of(self.sender())), is_locked)
 
     def _paint(self) -> None:
-        self.painting_requested.emit(self._ids[0], self._name_of(self.sender()))
+        node = self._scope.flat(self._ids[0])
+        self.painting_requested.emit(node, self._name_of(self.sender()))
+
+    # --- changing links
 
     def _go(self) -> None:
         sender = self.sender()
         if isinstance(sender, LinkButton):
-            self.node_requested.emit(sender.node)
+            self._go_to(sender.node)
 
-    def _rename(self) -> None:
-        field, error_label = self.id_field, self._id_error
-        if field is None or error_label is None or not field.isModified():
-            return
-        old, new = self._ids[0], field.text().strip()
+    def _go_to(self, node: str) -> None:
+        self.node_requested.emit(self._scope.flat(node))
+
+    def _unlink_param(self) -> None:
+        self._unlink(self._name_of(self.sender()))
+
+    def _unlink(self, port: str) -> None:
+        workflow = self._scope.workflow
+        for node in self._nodes():
+            if port in node.inputs:
+                workflow = edits.disconnect(workflow, node.id, port)
+        self._scope.edit(workflow, self.tr("Unlink {0}").format(self._address(port)))
+
+    # --- names
+
+    def _rename(self, new: str) -> None:
+        old = self._ids[0]
         try:
-            workflow = edits.rename(self._document.workflow, old, new)
+            workflow = edits.rename(self._scope.workflow, old, new)
         except GraphError as error:
-            error_label.setText(f"{error.what}; {error.remedy}" if error.remedy else error.what)
-            error_label.setVisible(True)
+            self.header.show_error(_reason(error))
             return
-        field.setModified(False)
-        error_label.setVisible(False)
+        self.header.show_error("")
+        if self.id_field is not None:
+            self.id_field.setModified(False)
         if new == old:
             return
-        for seeds in (self._last_seeds,):
-            for node, name in [key for key in seeds if key[0] == old]:
-                seeds[new, name] = seeds.pop((node, name))
-        self._locked = {(new if node == old else node, name) for node, name in self._locked}
+        self._seeds.rename(self._scope.group, old, NodeId(new))
         self._ids = (NodeId(new),)
-        self._document.edit(workflow, self.tr("Rename {0} to {1}").format(old, new))
-        self.node_renamed.emit(old, new)
+        text = self.tr("Rename {0} to {1}").format(old, new)
+        self._scope.edit(workflow, text, renamed={old: new})
+        self.node_renamed.emit(self._scope.flat(old), self._scope.flat(new))
+
+    def _group_edit(self, text: str, after: Workflow) -> None:
+        """Take a change of groups, which are the document's wherever they are looked at."""
+        whole = self._document.workflow
+        self._document.edit(after, text)
+        if whole is not self._document.workflow and self.interface is not None:
+            self.interface.show_error("")
+
+    def _rename_group(self, new: str) -> None:
+        whole = self._document.workflow
+        old = group_of(whole, self._nodes()[0])
+        if old is None:
+            return
+        try:
+            after = edits.rename_group(whole, old, new)
+        except GraphError as error:
+            self._refuse_interface(error)
+            return
+        self._group_edit(self.tr("Rename the group {0} to {1}").format(old, new), after)
+
+    def _rename_shown(self, side: edits.Side, old: str, new: str) -> None:
+        whole = self._document.workflow
+        name = group_of(whole, self._nodes()[0])
+        if name is None:
+            return
+        try:
+            after = edits.rename_shown(whole, name, side, old, new)
+        except GraphError as error:
+            self._refuse_interface(error)
+            return
+        self._group_edit(self.tr("Rename {0} of {1} to {2}").format(old, name, new), after)
+
+    def _refuse_interface(self, error: GraphError) -> None:
+        if self.interface is not None:
+            self.interface.show_error(f"{error.where}: {_reason(error)}")
+
+    def _conceal(self, param: str) -> None:
+        name = group_of(self._document.workflow, self._nodes()[0])
+        if name is not None:
+            text = self.tr("No longer show {0} on {1}").format(param, name)
+            self._group_edit(text, edits.conceal(self._document.workflow, name, param))
+
+    # --- the menu of a row
+
+    def _fill_menu(self, menu: QMenu) -> None:
+        """Inside a group, offer to show the parameter on the group's node."""
+        group, row = self._scope.group, self.sender()
+        if group is None or not isinstance(row, ParamRow) or len(self._ids) != 1:
+            return
+        action = QAction(self.tr("Show on the node of {0}").format(group), menu)
+        shown = self._document.workflow.groups[group].params
+        found = [
+            name
+            for name, inner in shown.items()
+            if (inner.node, inner.name) == (self._ids[0], row.param.name)
+        ]
+        action.setCheckable(True)
+        action.setChecked(bool(found))
+        action.setData((group, self._ids[0], row.param.name, found))
+        action.triggered.connect(self._toggle_exposed)
+        menu.addSeparator()
+        menu.addAction(action)
+
+    def _toggle_exposed(self) -> None:
+        action = self.sender()
+        if not isinstance(action, QAction):
+            return
+        group, node, param, found = action.data()
+        whole = self._document.workflow
+        if found:
+            for name in found:
+                whole = edits.conceal(whole, group, name)
+            text = self.tr("No longer show {0} on {1}").format(param, group)
+        else:
+            whole = edits.expose(whole, self._document.types, group, node, param)
+            text = self.tr("Show {0} on {1}").format(param, group)
+        self._document.edit(whole, text)
+
+
+def _reason(error: GraphError) -> str:
+    return f"{error.what}; {error.remedy}" if error.remedy else error.what

@@ -1,4 +1,4 @@
-"""How the inspector says things: labels, the help of a node, its state, its JSON."""
+"""How the inspector says things: labels, the help of a node, a parameter's range, a state, JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import re
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QSizePolicy
 
-from studio.graph import Json, Node
+from studio.graph import Json, Node, Param, ParamKind
+from studio.gui.number_field import shown
 from studio.gui.states import NodeState
+from studio.registry import Range, Seed
 
 _SCHEMA_LINE = re.compile(r"^\s*\w+: ")
 
@@ -32,6 +34,36 @@ def label(text: str, role: str = "", *, is_wrapped: bool = False) -> QLabel:
     if is_wrapped:
         made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return made
+
+
+def words_of(name: str) -> str:
+    """A name of a port or parameter as words."""
+    return name.replace("_", " ")
+
+
+def default_words(param: Param) -> str:
+    """The default, short enough for a line."""
+    text = shown(param.default)
+    if param.default is None:
+        return "none"
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def range_words(param: Param) -> str:
+    """What a number may be; "" for what is none."""
+    hint = param.hint
+    if not isinstance(hint, Range):
+        return ""
+    text = "64 bit" if isinstance(hint, Seed) else hint.describe()
+    if hint.step and param.kind is ParamKind.INT and hint.step > 1:
+        text += f", multiples of {int(hint.step)}"
+    return text
+
+
+def note(param: Param) -> str:
+    """Range and help of a parameter in a line."""
+    help_text = (param.help[:1].upper() + param.help[1:]).replace("`", "")
+    return " · ".join(filter(None, (range_words(param), help_text)))
 
 
 def raw_json(node: Node) -> str:

@@ -1,0 +1,60 @@
+"""What the editor remembers of a document's seeds: the last that were used, and those that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from studio.graph import Graph, NodeId, Types
+from studio.registry import Seed
+from studio.workflow import Workflow
+
+Place = tuple[str | None, str, str]
+"""The group whose body it is in (None: the document itself), the node, the parameter."""
+
+
+class Seeds:
+    """Seeds by place; the body of a group is one place, however many nodes stand for it."""
+
+    def __init__(self) -> None:
+        self._last: dict[Place, int] = {}
+        self._locked: set[Place] = set()
+
+    def note(self, workflow: Workflow, types: Types) -> None:
+        """Remember all seeds as the last that were used."""
+        self._note(None, workflow.graph, types)
+        for name, group in workflow.groups.items():
+            self._note(name, group.graph, types)
+
+    def _note(self, group: str | None, graph: Graph, types: Types) -> None:
+        for node in graph:
+            declared = types.get(node.type)
+            for param in declared.params if declared else ():
+                seed = node.params.get(param.name, param.default)
+                if isinstance(param.hint, Seed) and isinstance(seed, int):
+                    self._last[group, node.id, param.name] = seed
+
+    def last(self, place: Place) -> int | None:
+        """The seed that was used last."""
+        return self._last.get(place)
+
+    def left(self, place: Place, seed: int) -> None:
+        """A seed was left for another: it is the last used one unless a run told of one."""
+        self._last.setdefault(place, seed)
+
+    def is_locked(self, places: Iterable[Place]) -> bool:
+        """Whether any of them is kept."""
+        return any(place in self._locked for place in places)
+
+    def lock(self, places: Iterable[Place], is_locked: bool) -> None:
+        """Keep seeds, or let them go."""
+        for place in places:
+            (self._locked.add if is_locked else self._locked.discard)(place)
+
+    def rename(self, group: str | None, old: NodeId, new: NodeId) -> None:
+        """Follow a node to another name."""
+        self._last = {_named(place, group, old, new): seed for place, seed in self._last.items()}
+        self._locked = {_named(place, group, old, new) for place in self._locked}
+
+
+def _named(place: Place, group: str | None, old: NodeId, new: NodeId) -> Place:
+    return (group, new, place[2]) if place[:2] == (group, old) else place
