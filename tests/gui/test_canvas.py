@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt
@@ -18,13 +18,12 @@ from PySide6.QtGui import (
     QPainter,
 )
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from studio import registry
 from studio.graph import Graph, Json, Link, Node, NodeId, Types
 from studio.gui import edits
-from studio.gui.canvas import Canvas
 from studio.gui.canvas.adding import MIME_NODE_TYPE
 from studio.gui.canvas.layout import shown
 from studio.gui.canvas.look import Detail
@@ -35,16 +34,21 @@ from studio.gui.document import Document
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
 from studio.workflow import Workflow
+from tests.gui.canvases import (
+    ALT,
+    CTRL,
+    LEFT,
+    MIDDLE,
+    NONE,
+    RIGHT,
+    SHIFT,
+    WORKFLOWS,
+    Hand,
+    focused,
+    opened,
+)
 from tests.gui.hands import double_click, drag, key, move, press, release, wheel
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
-LEFT = Qt.MouseButton.LeftButton
-MIDDLE = Qt.MouseButton.MiddleButton
-RIGHT = Qt.MouseButton.RightButton
-SHIFT = Qt.KeyboardModifier.ShiftModifier
-CTRL = Qt.KeyboardModifier.ControlModifier
-ALT = Qt.KeyboardModifier.AltModifier
-NONE = Qt.KeyboardModifier.NoModifier
 # what the off-screen platform says of menus and tool tips
 pops_up = pytest.mark.qt_log_ignore("This plugin does not support")
 
@@ -54,97 +58,12 @@ def types() -> Types:
     return registry.load(is_safe=True).types
 
 
-class Hand:
-    """A hand on a canvas: places are named by what is there."""
-
-    def __init__(self, canvas: Canvas) -> None:
-        self.canvas = canvas
-        self.port = canvas.viewport()
-
-    @property
-    def graph(self) -> Graph:
-        return self.canvas.document.workflow.graph
-
-    def view(self, point: QPointF) -> QPointF:
-        return QPointF(self.canvas.mapFromScene(point))
-
-    def title(self, name: str) -> QPointF:
-        return self.view(self.canvas.content.nodes[NodeId(name)].pos() + QPointF(60, 12))
-
-    def row(self, name: str, param: str, share: float = 0.4) -> QPointF:
-        item = self.canvas.content.nodes[NodeId(name)]
-        rect = next(row.rect for row in item.layout.rows if row.name == param)
-        place = QPointF(rect.left() + rect.width() * share, rect.top() + rect.height() / 2)
-        return self.view(item.pos() + place)
-
-    def socket(self, name: str, port: str, *, is_output: bool) -> QPointF:
-        item = self.canvas.content.nodes[NodeId(name)]
-        at = item.socket_pos(port, is_output=is_output)
-        assert at is not None
-        return self.view(at)
-
-    def output(self, name: str, port: str) -> QPointF:
-        return self.socket(name, port, is_output=True)
-
-    def input(self, name: str, port: str) -> QPointF:
-        return self.socket(name, port, is_output=False)
-
-    def drag(
-        self,
-        start: QPointF,
-        end: QPointF,
-        button: Qt.MouseButton = LEFT,
-        modifiers: Qt.KeyboardModifier = NONE,
-    ) -> None:
-        middle = (start + end) / 2
-        drag(self.port, [start, middle, end], button, modifiers)
-
-    def click(self, at: QPointF, modifiers: Qt.KeyboardModifier = NONE) -> None:
-        press(self.port, at, LEFT, modifiers)
-        release(self.port, at, LEFT, modifiers)
-
-    def point(self, at: QPointF) -> None:
-        move(self.port, at)
-
-    def key(self, pressed: Qt.Key, modifiers: Qt.KeyboardModifier = NONE) -> None:
-        key(self.canvas, pressed, modifiers)
-
-    def select(self, *names: str) -> None:
-        self.canvas.select(names)
-
-    def place(self, name: str) -> tuple[float, float]:
-        return edits.positions(self.canvas.document.workflow)[NodeId(name)]
-
-    def type(self, text: str) -> None:
-        """Type into what has the focus."""
-        QTest.keyClicks(focused(), text)
-
-
-def focused() -> QWidget:
-    widget = QApplication.focusWidget()
-    assert widget is not None
-    return widget
-
-
-Open = Callable[..., Hand]
+Open = Callable[[Document], Hand]
 
 
 @pytest.fixture
-def open_canvas(qtbot: QtBot, types: Types) -> Open:
-    def show(document: Document, zoom: float = 0.6) -> Hand:
-        canvas = Canvas(document, Theme.dark())
-        document.setParent(canvas)
-        qtbot.addWidget(canvas)
-        canvas.resize(1200, 900)
-        with qtbot.waitExposed(canvas):
-            canvas.show()
-        canvas.activateWindow()
-        canvas.setFocus()
-        canvas.set_zoom(zoom)
-        canvas.look_at(canvas.content.content_rect().center())
-        return Hand(canvas)
-
-    return show
+def open_canvas(qtbot: QtBot) -> Open:
+    return partial(opened, qtbot=qtbot)
 
 
 @pytest.fixture

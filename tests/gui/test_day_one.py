@@ -25,8 +25,8 @@ from studio.gui.window import Window
 from studio.resources import resource
 from studio.workflow import loads
 from tests.gui import hands
+from tests.gui.canvases import Hand
 from tests.gui.desk import Desk, front, pixels
-from tests.gui.test_canvas import Hand
 from tests.gui.test_window import drop, picture
 
 CTRL = Qt.KeyboardModifier.ControlModifier

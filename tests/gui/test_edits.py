@@ -522,7 +522,7 @@ def test_a_frame_takes_its_content_along() -> None:
     for node in ("decode", "save"):
         place = before[NodeId(node)]
         assert after[NodeId(node)] == (place[0] + 10, place[1] - 20)
-    alone = edits.move_frame(w, frame.index, (0, 0), ["decode"], with_content=False)
+    alone = edits.move_frame(w, frame.index, (0, 0))
     assert edits.positions(alone) == before
 
 

@@ -29,6 +29,9 @@ class Commands:
         self._canvas = canvas
         self._viewed: dict[int, NodeId] = {}
         """The nodes that the number keys show."""
+        self._nudged: tuple[edits.Dot, ...] = ()
+        """The dots that were nudged last, as they are now."""
+        self._nudges = 0
 
     # --- the table
 
@@ -148,6 +151,10 @@ class Commands:
     def _ids(self) -> tuple[NodeId, ...]:
         return tuple(self._canvas.content.selection)
 
+    @property
+    def _dots(self) -> tuple[edits.Dot, ...]:
+        return tuple(self._canvas.content.selected_dots)
+
     def _has_selection(self) -> bool:
         return bool(self._canvas.content.selection)
 
@@ -161,7 +168,8 @@ class Commands:
         return len(self._canvas.content.selection) > 1
 
     def _has_any(self) -> bool:
-        return self._has_selection() or self._canvas.content.selected_box is not None
+        content = self._canvas.content
+        return bool(content.selection or content.selected_dots or content.selected_box)
 
     def _has_group(self) -> bool:
         if self._has_several():
@@ -212,9 +220,9 @@ class Commands:
         self._canvas.copy_selected(COPY_OFFSET, with_links=True)
 
     def delete(self) -> None:
-        """Delete the selected nodes, or the selected frame or note."""
+        """Delete the selected nodes and dots, or the selected frame or note."""
         canvas, box = self._canvas, self._canvas.content.selected_box
-        if self._ids:
+        if self._ids or self._dots:
             self._remove(canvas.tr("Delete {}"))
         elif box is not None and box[0] == "frames":
             canvas.commit(edits.remove_frame(canvas.workflow, box[1]), canvas.tr("Delete frame"))
@@ -222,8 +230,11 @@ class Commands:
             canvas.commit(edits.remove_note(canvas.workflow, box[1]), canvas.tr("Delete note"))
 
     def _remove(self, text: str) -> None:
-        ids = self._ids
-        self._canvas.attempt(self._named(text), lambda w, types: edits.remove(w, ids))
+        ids, dots = self._ids, self._dots
+        self._canvas.attempt(
+            text.format(self._canvas.named(ids, len(dots))),
+            lambda w, types: edits.remove(edits.remove_dots(w, dots), ids),
+        )
 
     def delete_reconnect(self) -> None:
         """Delete the selected nodes and link their neighbours."""
@@ -235,8 +246,9 @@ class Commands:
     # --- selection
 
     def select_all(self) -> None:
-        """Select every node."""
-        self._canvas.select(list(self._canvas.content.nodes))
+        """Select every node and dot."""
+        content = self._canvas.content
+        content.select(list(content.nodes), dots=list(content.dots))
 
     def select_none(self) -> None:
         """Select nothing."""
@@ -429,14 +441,21 @@ class Commands:
         )
 
     def nudge(self, across: float, down: float) -> None:
-        """Move the selected nodes a little."""
-        canvas, ids = self._canvas, self._ids
+        """Move the selected nodes and dots a little; one step for as long as it is the same ones."""
+        canvas, ids, dots = self._canvas, self._ids, self._dots
         nodes = canvas.content.nodes
         places: dict[str, edits.Point] = {
             name: (nodes[name].x() + across, nodes[name].y() + down) for name in ids
         }
-        text = canvas.tr("Move {}").format(canvas.named(ids))
-        canvas.commit(edits.move(canvas.workflow, places), text, merge=("nudge", *ids))
+        ends = {dot: (dot.at[0] + across, dot.at[1] + down) for dot in dots}
+        if dots != self._nudged:
+            # dots go by their place, which is another after each nudge
+            self._nudges += 1
+        moved = edits.move_dots(edits.move(canvas.workflow, places), ends)
+        text = canvas.tr("Move {}").format(canvas.named(ids, len(dots)))
+        canvas.commit(moved, text, merge=("nudge", str(self._nudges), *ids))
+        self._nudged = tuple(dot.at_point(end) for dot, end in ends.items())
+        canvas.content.select(ids, dots=self._nudged)
 
     # --- the viewer
 

@@ -22,12 +22,14 @@ from studio.gui.canvas.gestures import (
     MoveLinks,
     Pan,
     Pointer,
+    Reroute,
     ResizeBox,
     Scrub,
     SelectAndMove,
 )
 from studio.gui.canvas.layout import MORE, TITLE, Row, choices, is_number
 from studio.gui.canvas.node_item import NodeItem
+from studio.gui.edits import Bend, Dot
 from studio.workflow.groups import group_of
 
 if TYPE_CHECKING:
@@ -49,8 +51,10 @@ class Hand:
         """Where the mouse was last, in the viewport; None if it was never there."""
         self.is_panning = False
         """Whether Space is down, so that a drag moves what is seen."""
+        self.is_cutting = False
+        """Whether Y is down, so that a drag cuts links."""
         self._gesture: Gesture | None = None
-        self._pending: tuple[Pointer, Gesture | None, Callable[[], None] | None] | None = None
+        self._pending: tuple[Pointer, Gesture | None, Callable[[], object] | None] | None = None
         """A press that may yet become a gesture, or a click."""
 
     @property
@@ -64,6 +68,11 @@ class Hand:
         scene = self._canvas.mapToScene(place)
         return Pointer(scene, place, event.modifiers(), event.timestamp())
 
+    def let_go_of_keys(self) -> None:
+        """Know of no key that is down: it may come up elsewhere."""
+        self.is_panning = self.is_cutting = False
+        self._canvas.viewport().unsetCursor()
+
     def press(self, event: QMouseEvent) -> None:
         """Find out what a press may become."""
         canvas, at = self._canvas, self._pointer(event)
@@ -73,8 +82,12 @@ class Hand:
             button == Qt.MouseButton.LeftButton and self.is_panning
         ):
             self._begin(Pan(canvas), at)
-        elif button == Qt.MouseButton.RightButton and at.has(_Ctrl):
+        elif (button == Qt.MouseButton.RightButton and at.has(_Ctrl)) or (
+            button == Qt.MouseButton.LeftButton and self.is_cutting
+        ):
             self._begin(Knife(canvas), at)
+        elif button == Qt.MouseButton.RightButton and at.has(_Shift):
+            self._begin(Reroute(canvas), at)
         elif button == Qt.MouseButton.LeftButton:
             self._press(at)
 
@@ -90,6 +103,13 @@ class Hand:
         if node is not None:
             self._press_node(node, at)
             return
+        dot = content.dot_at(at.scene, canvas.dot_reach())
+        if dot is not None:
+            self._press_dot(dot.dot, at)
+            return
+        if at.has(_Alt) and canvas.link_at(at.scene) is not None:
+            self._pending = (at, Band(canvas), partial(self._bend, at.scene))
+            return
         box = content.box_at(at.scene)
         if box is not None:
             content.select([], box=box.key)
@@ -98,6 +118,38 @@ class Hand:
             return
         click = None if at.has(_Shift) or at.has(_Ctrl) else canvas.commands.select_none
         self._pending = (at, Band(canvas), click)
+
+    def _press_dot(self, dot: Dot, at: Pointer) -> None:
+        canvas, content = self._canvas, self._canvas.content
+        if at.has(_Alt):
+            plug = content.plug_of(dot)
+            self._pending = (at, DrawLink(canvas, plug) if plug else None, None)
+            return
+        if not at.modifiers and dot not in content.selected_dots:
+            content.select([], dots=[dot])
+        move = Move(canvas, is_copy=False)
+        gesture = move if dot in content.selected_dots else SelectAndMove(canvas, dot, move)
+        self._pending = (at, gesture, partial(self._click_dot, dot, at.modifiers))
+
+    def _click_dot(self, dot: Dot, modifiers: Qt.KeyboardModifier) -> None:
+        content = self._canvas.content
+        names, dots = content.selection, content.selected_dots
+        if modifiers & _Shift:
+            content.select(names, dots=[*dots, dot])
+        elif modifiers & _Ctrl:
+            kept = [one for one in dots if one != dot]
+            content.select(names, dots=kept if dot in dots else [*kept, dot])
+        else:
+            content.select([], dots=[dot])
+
+    def _bend(self, place: QPointF) -> bool:
+        """Put a dot on the link at a place; False if there is none."""
+        link = self._canvas.link_at(place)
+        if link is None:
+            return False
+        leg, foot = link.foot(place)
+        self._canvas.add_dots([Bend(link.key, leg, (foot.x(), foot.y()))])
+        return True
 
     def _press_node(self, node: NodeItem, at: Pointer) -> None:
         canvas, selection = self._canvas, self._canvas.content.selection
@@ -123,11 +175,12 @@ class Hand:
 
     def _click_node(self, name: NodeId, modifiers: Qt.KeyboardModifier) -> None:
         content = self._canvas.content
+        dots = content.selected_dots
         if modifiers & _Shift:
-            content.select([*content.selection, name])
+            content.select([*content.selection, name], dots=dots)
         elif modifiers & _Ctrl:
             kept = [one for one in content.selection if one != name]
-            content.select(kept if name in content.selection else [*kept, name])
+            content.select(kept if name in content.selection else [*kept, name], dots=dots)
         elif not modifiers & _Alt:
             content.select([name])
 
@@ -196,9 +249,11 @@ class Hand:
         box = content.box_at(at.scene)
         if node is not None:
             self._double_click_node(node, node.mapFromScene(at.scene))
+        elif content.dot_at(at.scene, self._canvas.dot_reach()) is not None:
+            return
         elif box is not None:
             self._canvas.editing.edit_box(box.key)
-        else:
+        elif not self._bend(at.scene):
             self._canvas.adding.open_palette(at.view)
 
     def _double_click_node(self, node: NodeItem, local: QPointF) -> None:

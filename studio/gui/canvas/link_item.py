@@ -1,16 +1,27 @@
-"""A link on the canvas: a curve from an output to an input, in the colour of what flows."""
+"""A link on the canvas: a curve from an output over dots to an input, in the colour of what flows; and its dots."""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
+from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QPainterPath, QPen
-from PySide6.QtWidgets import QGraphicsPathItem
+from PySide6.QtGui import QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import (
+    QGraphicsItem,
+    QGraphicsPathItem,
+    QStyleOptionGraphicsItem,
+    QWidget,
+)
 
 from studio.graph import Link, NodeId, Value
-from studio.gui.canvas.look import Look, curve, curve_points
+from studio.gui.canvas import curves
+from studio.gui.canvas.curves import Leg
+from studio.gui.canvas.look import OVERVIEW_ZOOM, Look
+from studio.gui.edits import Dot, Input
+
+DOT_RADIUS = 5.0
+_LEAST_PIXELS = 3.5
+"""Of the screen, for the radius of a dot: it stays in sight from afar."""
 
 
 class LinkItem(QGraphicsPathItem):
@@ -25,22 +36,37 @@ class LinkItem(QGraphicsPathItem):
         self._type: type[Value] = Value
         self._is_dim = False
         self._is_marked = False
-        self.start = QPointF()
-        self.end = QPointF()
+        self.legs: tuple[Leg, ...] = ()
+        """The stretches between its ends and dots; one without dots."""
         self.setZValue(-1.0)
+
+    @property
+    def key(self) -> Input:
+        """The input that it enters."""
+        return self.target, self.port
+
+    @property
+    def start(self) -> QPointF:
+        """Where it leaves, in scene coordinates."""
+        return self.legs[0][0]
+
+    @property
+    def end(self) -> QPointF:
+        """Where it enters, in scene coordinates."""
+        return self.legs[-1][3]
 
     def set_type(self, of: type[Value], *, is_dim: bool) -> None:
         """Take the colour of a type; pale if nothing flows."""
         self._type, self._is_dim = of, is_dim
         self.restyle()
 
-    def set_ends(self, start: QPointF, end: QPointF) -> None:
-        """Lead from one point to another, in scene coordinates."""
-        self.start, self.end = start, end
-        self.setPath(curve(start, end))
+    def lead(self, legs: Sequence[Leg], shared: int = 0) -> None:
+        """Follow a way, in scene coordinates; its first ``shared`` legs are painted by another link."""
+        self.legs = tuple(legs)
+        self.setPath(curves.path(legs[shared:]))
 
     def set_marked(self, is_marked: bool) -> None:
-        """Stand out: the link would be cut, or take a node in."""
+        """Stand out: the link would be cut, bent, or take a node in."""
         if is_marked != self._is_marked:
             self._is_marked = is_marked
             self.restyle()
@@ -54,17 +80,72 @@ class LinkItem(QGraphicsPathItem):
 
     def distance(self, point: QPointF) -> float:
         """How far a point is from the curve."""
-        points = curve_points(self.start, self.end)
-        return min(_distance(point, a, b) for a, b in pairwise(points))
+        return min(curves.nearest(leg, point)[0] for leg in self.legs)
 
-    def crosses(self, a: QPointF, b: QPointF) -> bool:
-        """Tell whether the segment from ``a`` to ``b`` crosses the curve."""
-        points = curve_points(self.start, self.end)
-        return any(_cross(a, b, c, d) for c, d in pairwise(points))
+    def foot(self, point: QPointF) -> tuple[int, QPointF]:
+        """The place on the curve that is nearest to a point, and the number of dots before it."""
+        feet = [(*curves.nearest(leg, point), index) for index, leg in enumerate(self.legs)]
+        _, place, index = min(feet, key=lambda found: found[0])
+        return index, place
+
+    def crossing(self, a: QPointF, b: QPointF) -> tuple[int, QPointF] | None:
+        """Where the segment from ``a`` to ``b`` crosses the curve first, and the number of dots before; or None."""
+        for index, leg in enumerate(self.legs):
+            place = curves.crossing(leg, a, b)
+            if place is not None:
+                return index, place
+        return None
 
     def enters(self, rect: QRectF) -> bool:
         """Tell whether the curve runs through a rectangle."""
-        return any(rect.contains(point) for point in curve_points(self.start, self.end))
+        return any(rect.contains(point) for leg in self.legs for point in curves.points(leg))
+
+
+class DotItem(QGraphicsItem):
+    """A dot that links bend at; the scene alone writes to it."""
+
+    def __init__(self, look: Look, dot: Dot) -> None:
+        super().__init__()
+        self._look = look
+        self.dot = dot
+        self._type: type[Value] = Value
+        self.is_selected = False
+        self.setZValue(-0.5)
+        self.setPos(*dot.at)
+
+    def set_type(self, of: type[Value]) -> None:
+        """Take the colour of a type."""
+        if of is not self._type:
+            self._type = of
+            self.update()
+
+    def set_selected(self, is_selected: bool) -> None:
+        """Mark it as selected or not."""
+        if is_selected != self.is_selected:
+            self.is_selected = is_selected
+            self.update()
+
+    def boundingRect(self) -> QRectF:
+        """The dot with its ring, as large as it gets from afar."""
+        reach = (_LEAST_PIXELS + 4.0) / OVERVIEW_ZOOM
+        return QRectF(-reach, -reach, 2 * reach, 2 * reach)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        """Paint a disc in the colour of what flows."""
+        theme = self._look.theme
+        pixel = 1.0 / painter.worldTransform().m11()
+        radius = max(DOT_RADIUS, _LEAST_PIXELS * pixel)
+        painter.setBrush(self._look.socket(self._type)[0])
+        if self.is_selected:
+            ring = max(2.5, 2.0 * pixel)
+            painter.setPen(QPen(theme.accent, ring))
+            radius += ring / 2
+        else:
+            painter.setPen(QPen(theme.canvas, max(1.5, pixel)))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawEllipse(QPointF(), radius, radius)
 
 
 class LooseLink(QGraphicsPathItem):
@@ -77,17 +158,17 @@ class LooseLink(QGraphicsPathItem):
         self.setPen(pen)
         self.setZValue(10.0)
 
-    def lead(self, start: QPointF, end: QPointF) -> None:
-        """Lead from one point to another."""
-        self.setPath(curve(start, end))
+    def lead(self, start: QPointF, end: QPointF, rest: Sequence[Leg] = ()) -> None:
+        """Lead from one point to another, and on along ``rest``."""
+        self.setPath(curves.path([curves.leg(start, end), *rest]))
 
 
-class KnifeTrace(QGraphicsPathItem):
-    """The stroke that cuts links."""
+class Trace(QGraphicsPathItem):
+    """The stroke of a hand across links."""
 
-    def __init__(self, look: Look, start: QPointF) -> None:
+    def __init__(self, pen: QPen, start: QPointF) -> None:
         super().__init__()
-        self.setPen(QPen(look.theme.error, 2.0, Qt.PenStyle.DotLine))
+        self.setPen(pen)
         self.setZValue(10.0)
         self._stroke = QPainterPath(start)
 
@@ -95,19 +176,3 @@ class KnifeTrace(QGraphicsPathItem):
         """Draw on to a point."""
         self._stroke.lineTo(point)
         self.setPath(self._stroke)
-
-
-def _distance(point: QPointF, a: QPointF, b: QPointF) -> float:
-    along, offset = b - a, point - a
-    length = QPointF.dotProduct(along, along)
-    share = 0.0 if length == 0 else min(max(QPointF.dotProduct(offset, along) / length, 0.0), 1.0)
-    rest = offset - along * share
-    return math.hypot(rest.x(), rest.y())
-
-
-def _cross(a: QPointF, b: QPointF, c: QPointF, d: QPointF) -> bool:
-    return _side(a, b, c) != _side(a, b, d) and _side(c, d, a) != _side(c, d, b)
-
-
-def _side(a: QPointF, b: QPointF, c: QPointF) -> bool:
-    return (b.x() - a.x()) * (c.y() - a.y()) > (b.y() - a.y()) * (c.x() - a.x())

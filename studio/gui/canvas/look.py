@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainterPath, QPen
 from PySide6.QtWidgets import QApplication
 
@@ -82,35 +81,3 @@ class Look:
             color.setAlphaF(0.35 if is_dim else 0.9)
             found = self._pens[of, is_dim] = QPen(color, 2.0)
         return found
-
-
-def curve(start: QPointF, end: QPointF) -> QPainterPath:
-    """The path of a link from an output to an input: it leaves and arrives horizontally."""
-    reach = _reach(start.x(), start.y(), end.x(), end.y())
-    path = QPainterPath(start)
-    path.cubicTo(start.x() + reach, start.y(), end.x() - reach, end.y(), end.x(), end.y())
-    return path
-
-
-def curve_points(start: QPointF, end: QPointF, count: int = 24) -> list[QPointF]:
-    """Points along ``curve``, for what is measured instead of painted."""
-    x0, y0, x3, y3 = start.x(), start.y(), end.x(), end.y()
-    reach = _reach(x0, y0, x3, y3)
-    points = []
-    for index in range(count + 1):
-        t = index / count
-        s = 1 - t
-        a, b, c, d = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
-        points.append(
-            QPointF(
-                a * x0 + b * (x0 + reach) + c * (x3 - reach) + d * x3,
-                (a + b) * y0 + (c + d) * y3,
-            )
-        )
-    return points
-
-
-def _reach(x0: float, y0: float, x3: float, y3: float) -> float:
-    across, along = x3 - x0, abs(y3 - y0)
-    # a link that runs backwards needs room to turn
-    return max(across * 0.5, min(40.0 + along * 0.25 + max(-across, 0.0) * 0.5, 240.0))

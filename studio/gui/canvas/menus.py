@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMenu
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
 
-_NODE_MENU = (
+_NODE_MENU: tuple[str, ...] = (
     "cut", "copy", "paste", "duplicate", "duplicate_linked", "-",
     "delete", "delete_reconnect", "-",
     "rename", "swap", "mute", "bypass", "collapse", "pin", "colors", "-",
@@ -17,8 +17,9 @@ _NODE_MENU = (
     "select_downstream", "select_upstream", "frame_selected", "layout", "-",
     "run_to", "show_1",
 )  # fmt: skip
-_BOX_MENU = ("delete", "colors", "frame_selected")
-_EMPTY_MENU = (
+_DOT_MENU: tuple[str, ...] = ("delete",)
+_BOX_MENU: tuple[str, ...] = ("delete", "colors", "frame_selected")
+_EMPTY_MENU: tuple[str, ...] = (
     "add", "add_menu", "note", "-", "paste", "paste_linked", "-",
     "select_all", "frame_all", "minimap", "layout", "leave",
 )  # fmt: skip
@@ -29,8 +30,13 @@ def context_menu(canvas: Canvas) -> QMenu:
     menu = QMenu(canvas)
     canvas.table.refresh()
     content = canvas.content
-    has_box = content.selected_box is not None
-    names = _NODE_MENU if content.selection else _BOX_MENU if has_box else _EMPTY_MENU
+    names = _EMPTY_MENU
+    if content.selection:
+        names = _NODE_MENU
+    elif content.selected_dots:
+        names = _DOT_MENU
+    elif content.selected_box is not None:
+        names = _BOX_MENU
     for name in names:
         if name == "-":
             menu.addSeparator()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from studio.gui.canvas.scene import Scene
+from studio.gui.edits import Dot
 
 
 class Overview:
@@ -15,6 +16,7 @@ class Overview:
         self._content = content
         self._version = -1
         self._links: list[QLineF] = []
+        self._dots: list[tuple[QPointF, Dot]] = []
         self._frames: list[QRectF] = []
         self._boxes: list[tuple[QColor, list[QRectF]]] = []
 
@@ -24,7 +26,10 @@ class Overview:
             return
         self._version = content.version
         theme = content.look.theme
-        self._links = [QLineF(link.start, link.end) for link in content.links.values()]
+        self._links = [
+            QLineF(leg[0], leg[3]) for link in content.links.values() for leg in link.legs
+        ]
+        self._dots = [(item.pos(), item.dot) for item in content.dots.values()]
         self._frames = [box.scene_rect for box in content.boxes.values()]
         boxes: dict[str, tuple[QColor, list[QRectF]]] = {}
         for item in content.nodes.values():
@@ -48,6 +53,12 @@ class Overview:
             line.setAlphaF(0.5)
             painter.setPen(QPen(line, 0))
             painter.drawLines(self._links)
+            chosen = self._content.selected_dots
+            for is_chosen, color in ((False, theme.text_dim), (True, theme.accent)):
+                pen = QPen(color, 3.0)
+                pen.setCosmetic(True)
+                painter.setPen(pen)
+                painter.drawPoints([at for at, dot in self._dots if (dot in chosen) is is_chosen])
         painter.setPen(QPen(theme.text_dim, 0))
         for color, rects in self._boxes:
             painter.setBrush(color)

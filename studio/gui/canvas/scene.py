@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QImage
@@ -11,12 +13,13 @@ from PySide6.QtWidgets import QGraphicsScene
 
 from studio.graph import Link, Node, NodeId, NodeType, Types, Value
 from studio.gui import edits
+from studio.gui.canvas import curves
 from studio.gui.canvas.frame_item import BoxItem
 from studio.gui.canvas.layout import WIDTH, Layouts, Socket
-from studio.gui.canvas.link_item import LinkItem
+from studio.gui.canvas.link_item import DotItem, LinkItem
 from studio.gui.canvas.look import Look
 from studio.gui.canvas.node_item import NodeItem
-from studio.gui.edits import Frame, Note
+from studio.gui.edits import Dot, Frame, Input, Note
 from studio.gui.states import NodeState
 from studio.workflow import Workflow
 
@@ -40,6 +43,8 @@ class Plug:
 
     node: NodeId
     socket: Socket
+    dot: Dot | None = None
+    """The dot that stands for it, if not the socket itself was meant."""
 
     @property
     def name(self) -> str:
@@ -65,20 +70,22 @@ class Scene(QGraphicsScene):
     """Holds an item for each node, link, frame and note of a workflow, and what is selected."""
 
     selection_moved = Signal()
-    """Other nodes are selected now."""
+    """Other nodes or dots, or another box, are selected now."""
 
     def __init__(self, look: Look, types: Types, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.look = look
         self.nodes: dict[NodeId, NodeItem] = {}
-        self.links: dict[tuple[NodeId, str], LinkItem] = {}
+        self.links: dict[Input, LinkItem] = {}
         """By the input that they enter."""
+        self.dots: dict[Dot, DotItem] = {}
         self.boxes: dict[tuple[str, int], BoxItem] = {}
         self.applied = Applied()
         """What the last edit cost."""
         self.selection: dict[NodeId, None] = {}
         """In the order in which nodes were selected."""
         self.selected_box: tuple[str, int] | None = None
+        self.selected_dots: dict[Dot, None] = {}
         self.version = 0
         """Another number once anything but the selection looks different."""
         self.workflow = Workflow()
@@ -86,7 +93,15 @@ class Scene(QGraphicsScene):
         self.types: Types = types
         self._layouts = Layouts()
         self._looks = _Looks.of(self.workflow)
-        self._leaving: dict[NodeId, set[tuple[NodeId, str]]] = {}
+        self._ways: dict[Input, edits.Way] = {}
+        """The dots of links."""
+        self._bent: frozenset[Link] = frozenset()
+        """The outputs with links that have dots."""
+        self._dragged: dict[Dot, QPointF] = {}
+        """Where dots stand for the time of a gesture."""
+        self._lifted: frozenset[Input] = frozenset()
+        """The links that a hand has taken off."""
+        self._leaving: dict[NodeId, set[Input]] = {}
         """The links from a node, by the inputs that they enter."""
         self._expanded: set[NodeId] = set()
         self._states: Mapping[str, NodeState] = {}
@@ -117,7 +132,7 @@ class Scene(QGraphicsScene):
         stale |= self._feeding_unknown(changed, before, gone)
         resized = {name for name in stale if self._show_node(new[name])}
         moved = self._move_changed(looks, after)
-        touched: dict[tuple[NodeId, str], None] = {}
+        touched: dict[Input, None] = {}
         for node in changed:
             touched.update(dict.fromkeys((node.id, port) for port in node.inputs))
         for name in resized | moved:
@@ -125,7 +140,10 @@ class Scene(QGraphicsScene):
         # links to a node that vanished or woke stand in nodes that did not change
         for name in {*gone, *resized, *moved, *(node.id for node in changed)}:
             touched.update(dict.fromkeys(self._leaving.get(name, ())))
+        led = {self.links[key].source for key in touched if key in self.links}
         links = sum(self._show_link(target, port) for target, port in touched)
+        led |= {self.links[key].source for key in touched if key in self.links}
+        self._show_ways(led)
         self._show_boxes(after)
         if select is None:
             self._forget_selected(gone)
@@ -264,8 +282,70 @@ class Scene(QGraphicsScene):
             self.addItem(item)
         is_dim = source.node.mode == "mute" or self.nodes[target].node.mode == "mute"
         item.set_type(self.output_type(link), is_dim=is_dim)
-        item.set_ends(start, end)
+        item.lead([curves.leg(start, end)])
         return True
+
+    def _show_ways(self, touched: set[Link]) -> None:
+        """Lead links over the dots of the view; ``touched``: the outputs of links that were shown anew."""
+        ways = edits.routes(self.workflow)
+        if not ways and not self._ways:
+            return
+        nodes, before = self.workflow.graph.nodes, self._bent
+        moved = [
+            key for key in ways.keys() | self._ways.keys() if ways.get(key) != self._ways.get(key)
+        ]
+        touched |= {self.links[key].source for key in moved if key in self.links}
+        self._ways, self._dragged = ways, {}
+        self._bent = frozenset(nodes[node].inputs[port] for node, port in ways)
+        wanted = dict.fromkeys(edits.dots(self.workflow))
+        for dot in [dot for dot in self.dots if dot not in wanted]:
+            self.removeItem(self.dots.pop(dot))
+            self.selected_dots.pop(dot, None)
+        for dot in wanted:
+            if dot not in self.dots:
+                self.dots[dot] = DotItem(self.look, dot)
+                self.addItem(self.dots[dot])
+            self.dots[dot].set_type(self.output_type(dot.source))
+        for source in touched & (self._bent | before):
+            self._lead_from(source)
+
+    def _lead_from(self, source: Link) -> None:
+        """Lead the links from an output over their dots; a stretch that several share is painted once."""
+        items = [
+            self.links[key]
+            for key in sorted(self._leaving.get(source.node, ()))
+            if key in self.links
+        ]
+        stops: list[tuple[LinkItem, edits.Way, list[QPointF]]] = []
+        for item in items:
+            ends = self._ends(item) if item.source == source else None
+            if ends is not None:
+                way = self._ways.get(item.key, ())
+                places = [
+                    self._dragged.get(dot, QPointF(*dot.at))
+                    for dot in (Dot(source, point) for point in way)
+                ]
+                stops.append((item, way, [ends[0], *places, ends[1]]))
+        # all links pass a dot alike, or the stretch to it would not be one
+        directions: dict[edits.Point, QPointF] = {}
+        for _, way, places in stops:
+            for index, point in enumerate(way):
+                ahead = curves.direction(places[index], places[index + 2])
+                directions[point] = directions.get(point, QPointF()) + ahead
+        painted: set[edits.Way] = set()
+        for item, way, places in stops:
+            heads = {index: curves.unit(directions[point]) for index, point in enumerate(way)}
+            shared = 0
+            while shared < len(way) and way[: shared + 1] in painted:
+                shared += 1
+            if item.key not in self._lifted:
+                painted.update(way[: index + 1] for index in range(len(way)))
+            item.lead(curves.legs(places[0], places[1:-1], places[-1], heads), shared)
+
+    def _ends(self, link: LinkItem) -> tuple[QPointF, QPointF] | None:
+        start = self.nodes[link.source.node].socket_pos(link.source.output, is_output=True)
+        end = self.nodes[link.target].socket_pos(link.port, is_output=False)
+        return None if start is None or end is None else (start, end)
 
     def output_type(self, link: Link) -> type[Value]:
         """What an output gives; ``Value`` where that is not known."""
@@ -328,10 +408,12 @@ class Scene(QGraphicsScene):
 
     # --- for gestures: what a hand moves before the document knows
 
-    def place(self, places: Mapping[NodeId, QPointF]) -> None:
-        """Let nodes stand somewhere for the time of a gesture."""
+    def place(
+        self, places: Mapping[NodeId, QPointF], dots: Mapping[Dot, QPointF] = MappingProxyType({})
+    ) -> None:
+        """Let nodes and dots stand somewhere for the time of a gesture."""
         self.version += 1
-        touched: dict[tuple[NodeId, str], None] = {}
+        touched: dict[Input, None] = {}
         for name, place in places.items():
             item = self.nodes[name]
             if item.pos() == place:
@@ -339,17 +421,38 @@ class Scene(QGraphicsScene):
             item.stand(place.x(), place.y())
             touched.update(dict.fromkeys((name, port) for port in item.node.inputs))
             touched.update(dict.fromkeys(self._leaving.get(name, ())))
+        bent: set[Link] = set()
+        for dot, place in dots.items():
+            self._dragged[dot] = place
+            self.dots[dot].setPos(place)
+            bent.add(dot.source)
         for key in touched:
             link = self.links.get(key)
-            if link is not None:
-                start = self.nodes[link.source.node].socket_pos(link.source.output, is_output=True)
-                end = self.nodes[link.target].socket_pos(link.port, is_output=False)
-                if start is not None and end is not None:
-                    link.set_ends(start, end)
+            if link is None:
+                continue
+            ends = self._ends(link)
+            if link.source in self._bent:
+                bent.add(link.source)
+            elif ends is not None:
+                link.lead([curves.leg(*ends)])
+        for source in bent:
+            self._lead_from(source)
+
+    def lift(self, links: Iterable[Input]) -> None:
+        """Hide these links, which a hand has taken off, and show those that were hidden before."""
+        lifted = frozenset(links)
+        changed = [self.links[key] for key in lifted ^ self._lifted if key in self.links]
+        self._lifted = lifted
+        for link in changed:
+            link.setVisible(link.key not in lifted)
+        for source in {link.source for link in changed} & self._bent:
+            self._lead_from(source)
 
     def restore(self) -> None:
         """Let everything stand where the document says."""
-        self.place({name: QPointF(*self._looks.places[name]) for name in self.nodes})
+        dots = {dot: QPointF(*dot.at) for dot in self._dragged if dot in self.dots}
+        self.place({name: QPointF(*self._looks.places[name]) for name in self.nodes}, dots)
+        self._dragged = {}
         for item in self.boxes.values():
             item.show_box(item.box)
 
@@ -383,18 +486,26 @@ class Scene(QGraphicsScene):
             node.restyle()
         for link in self.links.values():
             link.restyle()
+        for dot in self.dots.values():
+            dot.update()
         for box in self.boxes.values():
             box.update()
 
     # --- selection
 
-    def select(self, names: Iterable[str], *, box: tuple[str, int] | None = None) -> None:
-        """Select these nodes and no others."""
+    def select(
+        self,
+        names: Iterable[str],
+        *,
+        dots: Iterable[Dot] = (),
+        box: tuple[str, int] | None = None,
+    ) -> None:
+        """Select these nodes and dots, and no others."""
         wanted = {NodeId(name): None for name in names if NodeId(name) in self.nodes}
-        is_other_box = box != self.selected_box
-        self._mark_box(box)
+        is_other = self._mark_dots(dots)
+        is_other |= self._mark_box(box)
         if wanted.keys() == self.selection.keys():
-            if is_other_box:
+            if is_other:
                 self.selection_moved.emit()
             return
         for name in self.selection.keys() - wanted.keys():
@@ -405,14 +516,27 @@ class Scene(QGraphicsScene):
         self.selection = wanted
         self.selection_moved.emit()
 
-    def _mark_box(self, key: tuple[str, int] | None) -> None:
+    def _mark_dots(self, dots: Iterable[Dot]) -> bool:
+        """Select dots; True if others were."""
+        wanted = {dot: None for dot in dots if dot in self.dots}
+        if wanted.keys() == self.selected_dots.keys():
+            return False
+        for dot in wanted.keys() ^ self.selected_dots.keys():
+            self.dots[dot].set_selected(dot in wanted)
+        self.selected_dots = wanted
+        self.version += 1
+        return True
+
+    def _mark_box(self, key: tuple[str, int] | None) -> bool:
+        """Select a frame or note; True if another was."""
         if key == self.selected_box:
-            return
+            return False
         for one, is_selected in ((self.selected_box, False), (key, True)):
             item = self.boxes.get(one) if one else None
             if item is not None:
                 item.set_selected(is_selected)
         self.selected_box = key
+        return True
 
     def _forget_selected(self, gone: Collection[NodeId]) -> None:
         if any(name in self.selection for name in gone):
@@ -451,12 +575,38 @@ class Scene(QGraphicsScene):
         return best[1] if best and best[0] <= reach else None
 
     def links_near(self, rect: QRectF) -> list[LinkItem]:
-        """Links whose bounds meet a rectangle."""
-        return [
-            item
-            for item in self.items(rect, Qt.ItemSelectionMode.IntersectsItemBoundingRect)
-            if isinstance(item, LinkItem)
-        ]
+        """Links whose bounds meet a rectangle, with all that may share a painted stretch with them."""
+        found: dict[Input, LinkItem] = {}
+        for item in self.items(rect, Qt.ItemSelectionMode.IntersectsItemBoundingRect):
+            if isinstance(item, LinkItem):
+                found[item.key] = item
+                if item.source in self._bent:
+                    keys = self._leaving.get(item.source.node, ())
+                    siblings = (self.links[key] for key in keys if key in self.links)
+                    found.update({one.key: one for one in siblings if one.source == item.source})
+        return list(found.values())
+
+    def dot_at(self, point: QPointF, reach: float) -> DotItem | None:
+        """The nearest dot within ``reach`` of a point, or None."""
+        found = [(_length(item.pos() - point), item) for item in self.dots.values()]
+        best = min(found, key=lambda pair: pair[0], default=None)
+        return best[1] if best and best[0] <= reach else None
+
+    def dots_in(self, rect: QRectF) -> list[Dot]:
+        """The dots on a rectangle."""
+        return [dot for dot, item in self.dots.items() if rect.contains(item.pos())]
+
+    def plug_of(self, dot: Dot) -> Plug | None:
+        """The output that a dot stands for; None where the node does not show it."""
+        item = self.nodes.get(dot.source.node)
+        socket = item.layout.socket(dot.source.output, is_output=True) if item else None
+        return Plug(dot.source.node, socket, dot) if socket else None
+
+    def plug_pos(self, plug: Plug) -> QPointF:
+        """Where links to a socket, or to the dot that stands for it, end."""
+        if plug.dot is not None and plug.dot in self.dots:
+            return self.dots[plug.dot].pos()
+        return self.nodes[plug.node].pos() + plug.socket.at
 
     def box_at(self, point: QPointF) -> BoxItem | None:
         """The uppermost frame or note that a point holds by its handle or grip, or None."""
@@ -487,6 +637,8 @@ class Scene(QGraphicsScene):
     def content_rect(self) -> QRectF:
         """The smallest rectangle around everything."""
         rect = self.rect_of(self.nodes)
+        for dot in self.dots:
+            rect = rect.united(QRectF(dot.at[0] - 8, dot.at[1] - 8, 16, 16))
         for box in self.boxes.values():
             rect = rect.united(box.scene_rect)
         return rect
@@ -508,3 +660,7 @@ class Scene(QGraphicsScene):
                     found[target] = None
                     pending.append(target)
         return list(found)
+
+
+def _length(vector: QPointF) -> float:
+    return math.hypot(vector.x(), vector.y())

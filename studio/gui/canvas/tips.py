@@ -9,7 +9,7 @@ from studio.gui.canvas.scene import Scene
 
 
 def help_at(content: Scene, point: QPointF, reach: float) -> str:
-    """What there is to say of a place of the scene; links are meant within ``reach``."""
+    """What there is to say of a place of the scene; links and dots are meant within ``reach``."""
     plug = content.plug_at(point)
     if plug is not None:
         socket = plug.socket
@@ -19,6 +19,11 @@ def help_at(content: Scene, point: QPointF, reach: float) -> str:
     node = content.node_at(point)
     if node is not None:
         return _node_help(node, node.mapFromScene(point))
+    dot = content.dot_at(point, reach)
+    if dot is not None:
+        of = content.output_type(dot.dot.source).__name__
+        hint = _tr("Drag to move it, Alt+drag to pull another link out of it, Del to remove it")
+        return f"{dot.dot.source}: {of}\n{hint}"
     link = content.link_at(point, reach)
     if link is not None:
         of = content.output_type(link.source).__name__

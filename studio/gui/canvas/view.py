@@ -29,7 +29,7 @@ from studio.gui.canvas.camera import WHEEL_FACTOR, Camera
 from studio.gui.canvas.commands import Commands
 from studio.gui.canvas.editing import Editing
 from studio.gui.canvas.hand import Hand
-from studio.gui.canvas.link_item import LinkItem
+from studio.gui.canvas.link_item import DOT_RADIUS, LinkItem
 from studio.gui.canvas.look import GRID, Look
 from studio.gui.canvas.menus import context_menu
 from studio.gui.canvas.minimap import Minimap
@@ -37,14 +37,15 @@ from studio.gui.canvas.scene import Scene
 from studio.gui.canvas.tips import help_at
 from studio.gui.canvas.trail import Trail
 from studio.gui.document import Change, Document
+from studio.gui.edits import Bend
 from studio.gui.states import NodeState
 from studio.gui.theme import Theme
 from studio.workflow import Workflow
 from studio.workflow.groups import group_of
 
 NUDGE, PAN_STEP = 4.0, 48
-LINK_REACH = 8
-"""Pixels of the screen within which a link is meant."""
+LINK_REACH, DOT_REACH = 8, 9
+"""Pixels of the screen within which a link or a dot is meant."""
 _Shift, _Ctrl, _Alt = (
     Qt.KeyboardModifier.ShiftModifier,
     Qt.KeyboardModifier.ControlModifier,
@@ -85,6 +86,8 @@ class Canvas(Camera):
         self._is_committing = False
         self._is_framed = False
         self._selected_count = 0
+        self._told: tuple[NodeId, ...] = ()
+        """The selection that was last told."""
         self.setAccessibleName(self.tr("Canvas"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -164,10 +167,13 @@ class Canvas(Camera):
         else:
             self.content.select(names)
 
-    def named(self, ids: Iterable[str]) -> str:
-        """Nodes in words, for the names of steps."""
+    def named(self, ids: Iterable[str], dots: int = 0) -> str:
+        """Nodes, and so many dots, in words, for the names of steps."""
         names = list(ids)
-        return names[0] if len(names) == 1 else self.tr("{} nodes").format(len(names))
+        if dots and not names:
+            return self.tr("a dot") if dots == 1 else self.tr("{} dots").format(dots)
+        words = names[0] if len(names) == 1 else self.tr("{} nodes").format(len(names))
+        return self.tr("{} with dots").format(words) if dots else words
 
     def _changed(self, change: Change) -> None:
         if not self._is_committing:
@@ -297,7 +303,10 @@ class Canvas(Camera):
         if count < 2 or count != self._selected_count:
             self._selected_count = count
             self.table.refresh()
-        self.selection_changed.emit(tuple(self.content.selection))
+        names = tuple(self.content.selection)
+        if names != self._told:
+            self._told = names
+            self.selection_changed.emit(names)
 
     # --- what is painted
 
@@ -374,17 +383,20 @@ class Canvas(Camera):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Offer what can be done with what is here."""
-        if event.modifiers() & _Ctrl or self.hand.holds:
-            return
         is_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        if self.hand.holds or (event.modifiers() & (_Ctrl | _Shift) and not is_key):
+            return
         place = self.cursor_place() if is_key else event.pos()
         self.hand.place = place
         at = self.mapToScene(place)
         node, box = self.content.node_at(at), self.content.box_at(at)
+        dot = None if node else self.content.dot_at(at, self.dot_reach())
         if not is_key:
             if node is not None and node.node.id not in self.content.selection:
                 self.content.select([node.node.id])
-            elif node is None:
+            elif dot is not None and dot.dot not in self.content.selected_dots:
+                self.content.select([], dots=[dot.dot])
+            elif node is None and dot is None:
                 self.content.select([], box=box.key if box else None)
         self.pop_up(context_menu(self))
 
@@ -396,7 +408,7 @@ class Canvas(Camera):
     # --- keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """The keys that are no actions: Escape, Space, arrows."""
+        """The keys that are no actions: Escape, Space, Y, arrows."""
         key = Qt.Key(event.key())
         if key == Qt.Key.Key_Escape:
             self._escape()
@@ -406,9 +418,14 @@ class Canvas(Camera):
                 self.hand.is_panning = True
                 self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
             return
+        if key == Qt.Key.Key_Y and not event.modifiers():
+            if not event.isAutoRepeat():
+                self.hand.is_cutting = True
+                self.viewport().setCursor(Qt.CursorShape.CrossCursor)
+            return
         if key in _ARROWS:
             across, down = _ARROWS[key]
-            if not self.content.selection:
+            if not self.content.selection and not self.content.selected_dots:
                 self.pan_by(QPoint(-across * PAN_STEP, -down * PAN_STEP))
                 return
             step = GRID if event.modifiers() & _Shift else NUDGE
@@ -425,22 +442,17 @@ class Canvas(Camera):
         else:
             self.commands.select_none()
 
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Forget the keys that are held: their release goes elsewhere."""
-        self._release_space()
-        super().focusOutEvent(event)
-
-    def _release_space(self) -> None:
-        if self.hand.is_panning:
-            self.hand.is_panning = False
-            self.viewport().unsetCursor()
-
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Let go of Space."""
-        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
-            self._release_space()
+        """Let go of Space or Y."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Y) and not event.isAutoRepeat():
+            self.hand.let_go_of_keys()
             return
         super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Forget the keys that are down."""
+        self.hand.let_go_of_keys()
+        super().focusOutEvent(event)
 
     # --- adding nodes
 
@@ -454,6 +466,21 @@ class Canvas(Camera):
         if ids:
             text = self.tr("Duplicate {}").format(self.named(ids))
             self.attempt_many(text, lambda w, types: edits.duplicate(w, ids, offset, with_links))
+
+    def add_dots(self, bends: Iterable[Bend]) -> None:
+        """Bend links, as one step, and select the new dots."""
+        w, made = edits.add_dots(self.workflow, bends)
+        if made:
+            self.commit(w, self.tr("Add %n dot(s)", "", len(made)))
+            self.content.select([], dots=made)
+
+    def dot_reach(self) -> float:
+        """How near to a dot the mouse takes it, in the scene: by pixels far out, by its size from near."""
+        return max(DOT_REACH / self.zoom, DOT_RADIUS + 2.0)
+
+    def link_at(self, point: QPointF) -> LinkItem | None:
+        """The link that is meant at a point, or None."""
+        return self.content.link_at(point, LINK_REACH / self.zoom)
 
     def can_insert(self, name: NodeId, link: LinkItem) -> bool:
         """Whether a node would fit into a link."""

@@ -4,10 +4,13 @@ A refused edit raises GraphError with the reason; the workflow that was given is
 plain JSON in ``Workflow.view``, and only what is used is written::
 
     {"nodes": {id: [x, y]}, "collapsed": [id], "pinned": [id], "colors": {id: name},
+     "routes": {id: {port: [[x, y], …]}},
      "frames": [{"title": …, "rect": [x, y, width, height], "color": …}], "notes": [{"text": …, "rect": […]}]}
 
 A position is the top left corner of a node, in scene units, x to the right and y down. A link is named by the input
-that it enters, ``(node, port)``: an input has one link at most.
+that it enters, ``(node, port)``: an input has one link at most. A route is the dots at which that link bends, from
+its source to the input; where links of one output pass the same point they share the dot. All of a view may come from
+elsewhere: what cannot be read, or names what is not there, is passed over and kept.
 """
 
 from studio.gui.edits.adopting import adopt, adopt_all
@@ -63,6 +66,19 @@ from studio.gui.edits.nodes import (
     toggle_mode,
 )
 from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute
+from studio.gui.edits.routes import (
+    Bend,
+    Dot,
+    Input,
+    Way,
+    add_dots,
+    dots,
+    dots_in,
+    move_dots,
+    remove_dots,
+    routes,
+    way_to,
+)
 from studio.gui.edits.view import (
     Rect,
     Sizes,
@@ -81,13 +97,18 @@ from studio.gui.layout import Point, Size
 __all__ = [
     "STEMS",
     "Align",
+    "Bend",
+    "Dot",
     "Frame",
+    "Input",
     "Note",
     "Point",
     "Rect",
     "Side",
     "Size",
     "Sizes",
+    "Way",
+    "add_dots",
     "add_node",
     "adopt",
     "adopt_all",
@@ -106,6 +127,8 @@ __all__ = [
     "copy_text",
     "disconnect",
     "distribute",
+    "dots",
+    "dots_in",
     "duplicate",
     "expose",
     "extract",
@@ -118,6 +141,7 @@ __all__ = [
     "known_types",
     "matching_types",
     "move",
+    "move_dots",
     "move_frame",
     "move_links",
     "nodes_in_frame",
@@ -130,12 +154,14 @@ __all__ = [
     "refusal",
     "remove",
     "remove_and_reconnect",
+    "remove_dots",
     "remove_frame",
     "remove_note",
     "rename",
     "rename_group",
     "rename_shown",
     "reset_param",
+    "routes",
     "set_frame",
     "set_mode",
     "set_note",
@@ -145,6 +171,7 @@ __all__ = [
     "swap_type",
     "toggle_mode",
     "ungroup",
+    "way_to",
     "with_body",
     "with_inside",
     "without_stale_groups",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from studio.errors import GraphError
 from studio.graph import Json, NodeId
+from studio.gui.edits.routes import Dot, move_dots
 from studio.gui.edits.view import (
     NO_SIZES,
     Rect,
@@ -111,17 +112,16 @@ def set_frame(
 
 
 def move_frame(
-    w: Workflow, index: int, to: Point, ids: Iterable[str] = (), with_content: bool = True
+    w: Workflow, index: int, to: Point, ids: Iterable[str] = (), dots: Iterable[Dot] = ()
 ) -> Workflow:
-    """Move a frame's corner, and with it the nodes ``ids`` that stood on it as the gesture began."""
+    """Move a frame's corner, and with it the nodes and dots that stood on it as the gesture began."""
     found = next((one for one in frames(w) if one.index == index), None)
     if found is None:
         raise GraphError("frames", str(index), "there is no such frame")
     x, y, width, height = found.rect
     shift = (to[0] - x, to[1] - y)
     w = set_frame(w, index, rect=(to[0], to[1], width, height))
-    if not with_content:
-        return w
+    w = move_dots(w, {dot: (dot.at[0] + shift[0], dot.at[1] + shift[1]) for dot in dots})
     places = positions(w)
     moved: dict[str, Point] = {
         node: (places[node][0] + shift[0], places[node][1] + shift[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from studio.graph import Graph, Json, Link, Node, NodeId, Types
@@ -10,6 +10,7 @@ from studio.gui.edits.backdrops import frames, nodes_in_frame, notes
 from studio.gui.edits.links import is_sound, known_types, with_nodes
 from studio.gui.edits.nodes import free_name
 from studio.gui.edits.placing import arranged
+from studio.gui.edits.routes import Dot, Input, Way, dots, routed, routes
 from studio.gui.edits.view import (
     collapsed,
     colors,
@@ -137,11 +138,27 @@ def merged_with(
     painted: dict[str, Json] = {names[node]: name for node, name in colors(part).items()}
     if painted:
         merged = with_view(merged, "colors", {**view_object(merged, "colors"), **painted})
+    merged = routed(merged, _copied_ways(w, part, names, shift))
     for key in ("frames", "notes"):
         added = [_shifted(fields, shift) for fields in view_list(part, key)]
         if added:
             merged = with_view(merged, key, [*view_list(merged, key), *added])
     return merged, names
+
+
+def _copied_ways(
+    w: Workflow, part: Workflow, names: Mapping[NodeId, NodeId], shift: Point
+) -> dict[Input, Way]:
+    """The dots of copied links: moved along with the copies; those from outside keep what they share with others."""
+    here = set(dots(w))
+    ways: dict[Input, Way] = {}
+    for (node, port), way in routes(part).items():
+        link = part.graph.nodes[node].inputs[port]
+        if link.node in names:
+            ways[names[node], port] = tuple((x + shift[0], y + shift[1]) for x, y in way)
+        elif all(Dot(link, point) in here for point in way):
+            ways[names[node], port] = way
+    return ways
 
 
 def _shifted(fields: Json, shift: Point) -> Json:

@@ -11,6 +11,7 @@ from studio.graph import NODE_ID, Graph, Link, Node, NodeId, Types, nearest
 from studio.gui.edits.copies import merged_with, needed_groups
 from studio.gui.edits.links import known_types, with_inputs
 from studio.gui.edits.nodes import free_name, set_mode, set_param
+from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
 from studio.gui.edits.view import forgotten, named_in_view, placed, positions
 from studio.workflow import Group, Inner, Workflow, group_types
 from studio.workflow.groups import group_of
@@ -152,17 +153,18 @@ def group(w: Workflow, types: Types, ids: Iterable[str], name: str) -> tuple[Wor
     name = free_name(name, w.groups)
     crossing = _Crossing.of(w.graph, chosen, known_types(w, types))
     places = {node: place for node, place in positions(w).items() if node in chosen}
-    part = forgotten(Workflow(view=w.view), named_in_view(w) - chosen)
+    within = Graph(
+        {
+            node.id: replace(
+                node, inputs={p: link for p, link in node.inputs.items() if link.node in chosen}
+            )
+            for node in inside.values()
+        }
+    )
+    part = forgotten(unrouted(w, within), named_in_view(w) - chosen)
     view = {key: value for key, value in part.view.items() if key not in ("frames", "notes")}
     made = Group(
-        graph=Graph(
-            {
-                node.id: replace(
-                    node, inputs={p: link for p, link in node.inputs.items() if link.node in chosen}
-                )
-                for node in inside.values()
-            }
-        ),
+        graph=within,
         inputs=crossing.inputs,
         outputs=crossing.outputs,
         view=view,
@@ -188,7 +190,15 @@ def group(w: Workflow, types: Types, ids: Iterable[str], name: str) -> tuple[Wor
             name, "", "would feed itself: a link leaves the selection and comes back",
             remedy="select what lies between as well",
         )  # fmt: skip
+    ways = routes(w)
     w = forgotten(replace(w, graph=graph, groups={**w.groups, name: made}), chosen)
+    w = routed(
+        w,
+        {
+            (stand_in, port): ways.get((inners[0].node, inners[0].name), ())
+            for port, inners in crossing.inputs.items()
+        },
+    )
     if places:
         corner = (min(x for x, _ in places.values()), min(y for _, y in places.values()))
         w = placed(w, {stand_in: corner})
@@ -269,13 +279,16 @@ def _unpacked(w: Workflow, outer: Node) -> tuple[Workflow, list[NodeId]]:
     )
     merged, names = merged_with(rest, {}, inside, shift, with_links=False)
     fed: dict[NodeId, dict[str, Link]] = {}
+    old, ways = routes(w), dict[Input, Way]()
     for port, link in outer.inputs.items():
         for inner in shown.inputs.get(port, ()):
             if inner.node in names:
                 fed.setdefault(names[inner.node], {})[inner.name] = link
+                ways[names[inner.node], inner.name] = old.get((outer.id, port), ())
     inputs = {node: {**merged.graph.nodes[node].inputs, **links} for node, links in fed.items()}
-    inputs.update(_past_group(rest.graph, outer.id, shown, names))
-    return with_inputs(merged, inputs), list(names.values())
+    past = _past_group(rest.graph, outer.id, shown, names)
+    ways.update({key: way for key, way in old.items() if key[1] in past.get(key[0], {})})
+    return routed(with_inputs(merged, {**inputs, **past}), ways), list(names.values())
 
 
 def _past_group(

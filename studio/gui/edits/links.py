@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from studio.errors import GraphError
 from studio.graph import Graph, Link, Node, NodeId, NodeType, Port, Types, Value, fits, nearest
+from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
+from studio.gui.layout import Point
 from studio.validation import passed
 from studio.workflow import Workflow, group_types
 
@@ -26,7 +28,7 @@ def with_nodes(w: Workflow, *nodes: Node) -> Workflow:
     """Put nodes in, over those of the same ids."""
     if not nodes:
         return w
-    return replace(w, graph=Graph({**w.graph.nodes, **{node.id: node for node in nodes}}))
+    return unrouted(w, Graph({**w.graph.nodes, **{node.id: node for node in nodes}}))
 
 
 def with_inputs(w: Workflow, changed: Mapping[NodeId, Mapping[str, Link]]) -> Workflow:
@@ -89,30 +91,42 @@ def refusal(
 
 
 def connect(
-    w: Workflow, types: Types, source: str, output: str, target: str, port: str
+    w: Workflow,
+    types: Types,
+    source: str,
+    output: str,
+    target: str,
+    port: str,
+    way: Sequence[Point] = (),
 ) -> Workflow:
-    """Link an output to an input, in place of the link there; raises GraphError with the reason if it cannot be."""
+    """Link an output to an input, in place of the link there, over these dots.
+
+    Raises GraphError with the reason if it cannot be.
+    """
     problem = refusal(w, types, source, output, target, port)
     if problem is not None:
         raise problem
     found = w.graph.node(target)
-    return with_inputs(w, {found.id: {**found.inputs, port: Link(NodeId(source), output)}})
+    w = with_inputs(w, {found.id: {**found.inputs, port: Link(NodeId(source), output)}})
+    return routed(w, {(found.id, port): way})
 
 
 def disconnect(w: Workflow, target: str, port: str) -> Workflow:
     """Remove the link into a port, if there is one."""
     if port not in w.graph.node(target).inputs:
         return w
-    return replace(w, graph=w.graph.disconnect(target, port))
+    return unrouted(w, w.graph.disconnect(target, port))
 
 
 def move_links(w: Workflow, types: Types, source: tuple[str, str], to: tuple[str, str]) -> Workflow:
     """Let every link from one output (node, output) come from another; raises GraphError if one of them cannot."""
     old = Link(NodeId(source[0]), source[1])
+    ways = routes(w)
     for node in w.graph:
         for port, link in node.inputs.items():
             if link == old:
-                w = connect(w, types, to[0], to[1], node.id, port)
+                way = ways.get((node.id, port), ())
+                w = connect(w, types, to[0], to[1], node.id, port, way)
     return w
 
 
@@ -181,10 +195,13 @@ def distance(leaving: Port, entering: Port) -> tuple[bool, ...]:
     return (leaving.type is not entering.type, leaving.name != entering.name, entering.optional)
 
 
-def insert_on_link(w: Workflow, types: Types, node: str, link: tuple[str, str]) -> Workflow:
+def insert_on_link(
+    w: Workflow, types: Types, node: str, link: tuple[str, str], leg: int | None = None
+) -> Workflow:
     """Put a node into the link that enters ``link`` (node, port): the source feeds it, and it feeds the port.
 
-    Raises GraphError if there is no such link, or the node has no fitting ports.
+    The first ``leg`` dots of the link (None: all) lead to the node, the rest on from it. Raises GraphError if there
+    is no such link, or the node has no fitting ports.
     """
     known = known_types(w, types)
     target, port = link
@@ -197,13 +214,15 @@ def insert_on_link(w: Workflow, types: Types, node: str, link: tuple[str, str]) 
     entering = _best(w, known, source.node, node, output=source.output, only_free=False)
     if entering is None:
         raise GraphError(node, "", f"cannot take {source}", remedy="drop it on another link")
-    fed = connect(w, known, source.node, source.output, node, entering[1])
+    way = routes(w).get((NodeId(target), port), ())
+    fed = connect(w, known, source.node, source.output, node, entering[1], way[:leg])
     leaving = _best(fed, known, node, target, port=port, only_free=False)
     if leaving is None:
         raise GraphError(
             node, "", f"gives nothing that {target}.{port} takes", remedy="drop it on another link"
         )
-    return connect(fed, known, node, leaving[0], target, port)
+    rest = () if leg is None else way[leg:]
+    return connect(fed, known, node, leaving[0], target, port, rest)
 
 
 def extract(w: Workflow, types: Types, ids: Iterable[str]) -> Workflow:
@@ -225,8 +244,9 @@ def extract(w: Workflow, types: Types, ids: Iterable[str]) -> Workflow:
 
 def bridged(w: Workflow, types: Types, gone: Collection[NodeId]) -> Workflow:
     """Lead every link that comes from ``gone`` past it, or drop it where nothing fits."""
-    known = known_types(w, types)
+    known, ways = known_types(w, types), routes(w)
     changed: dict[NodeId, dict[str, Link]] = {}
+    led: dict[Input, Way] = {}
     for node in w.graph:
         if node.id in gone or not any(link.node in gone for link in node.inputs.values()):
             continue
@@ -235,6 +255,7 @@ def bridged(w: Workflow, types: Types, gone: Collection[NodeId]) -> Workflow:
         for port, link in node.inputs.items():
             source: Link | None = link
             seen: set[Link] = set()  # a file may hold a cycle
+            way = ways.get((node.id, port), ())
             while source is not None and source.node in gone:
                 if source in seen:
                     source = None
@@ -242,12 +263,17 @@ def bridged(w: Workflow, types: Types, gone: Collection[NodeId]) -> Workflow:
                 seen.add(source)
                 past = w.graph.nodes[source.node]
                 source = passed(past, known.get(past.type), source.output)
+                entered = next((p for p, one in past.inputs.items() if one == source), "")
+                way = (*ways.get((past.id, entered), ()), *way)
             if source is None:
                 continue
+            if way:
+                led[node.id, port] = way
             if link.node not in gone or is_sound(w.graph, known, source, declared, port):
                 inputs[port] = source
         changed[node.id] = inputs
-    return with_inputs(w, changed)
+    led = {(node, port): way for (node, port), way in led.items() if port in changed[node]}
+    return routed(with_inputs(w, changed), led)
 
 
 def is_sound(graph: Graph, known: Types, link: Link, declared: NodeType | None, port: str) -> bool:

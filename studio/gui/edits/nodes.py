@@ -32,13 +32,8 @@ from studio.gui.edits.links import (
     with_inputs,
     with_nodes,
 )
-from studio.gui.edits.view import (
-    forgotten,
-    placed,
-    view_list,
-    view_object,
-    with_view,
-)
+from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
+from studio.gui.edits.view import forgotten, placed, renamed
 from studio.gui.layout import Point
 from studio.workflow import Workflow
 
@@ -148,7 +143,7 @@ def matching_types(
 def remove(w: Workflow, ids: Iterable[str]) -> Workflow:
     """Remove nodes, their links, and what the view says about them."""
     gone = {w.graph.node(node).id for node in ids}
-    return forgotten(replace(w, graph=w.graph.remove(*gone)), gone) if gone else w
+    return forgotten(unrouted(w, w.graph.remove(*gone)), gone) if gone else w
 
 
 def remove_and_reconnect(w: Workflow, types: Types, ids: Iterable[str]) -> Workflow:
@@ -161,16 +156,7 @@ def rename(w: Workflow, old: str, new: str) -> Workflow:
     """Give a node another id; links and view follow. Raises GraphError if it is taken or malformed."""
     if old == new:
         return w
-    w = replace(w, graph=w.graph.rename(old, new))
-    for key in ("nodes", "colors"):
-        fields = view_object(w, key)
-        if old in fields:
-            w = with_view(w, key, {new if k == old else k: v for k, v in fields.items()})
-    for key in ("collapsed", "pinned"):
-        names = view_list(w, key)
-        if old in names:
-            w = with_view(w, key, [new if name == old else name for name in names])
-    return w
+    return renamed(replace(w, graph=w.graph.rename(old, new)), old, new)
 
 
 def set_param(w: Workflow, node: str, name: str, value: Json) -> Workflow:
@@ -227,7 +213,20 @@ def swap_type(w: Workflow, types: Types, node: str, type_id: str) -> Workflow:
     for consumer in swapped.graph:
         if any(link.node == old.id for link in consumer.inputs.values()):
             changed[consumer.id] = _refed(consumer, known, old.id, before, declared)
-    return with_inputs(swapped, changed)
+    return _routed_alike(with_inputs(swapped, changed), w, old.id)
+
+
+def _routed_alike(w: Workflow, before: Workflow, swapped: NodeId) -> Workflow:
+    """Lead the links to and from a swapped node as they were led before, at whatever ports they are now."""
+    ways: dict[Input, Way] = {}
+    for (node, port), way in routes(before).items():
+        link = before.graph.nodes[node].inputs[port]
+        now = w.graph.nodes[node].inputs
+        if link.node == swapped and port in now:
+            ways[node, port] = way
+        elif node == swapped:
+            ways.update({(node, other): way for other, one in now.items() if one == link})
+    return routed(w, ways)
 
 
 def _refitted(graph: Graph, known: Types, old: Node, declared: NodeType) -> dict[str, Link]:

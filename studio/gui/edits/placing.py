@@ -8,6 +8,7 @@ from typing import Literal
 
 from studio.graph import Node, Types
 from studio.gui.edits.links import known_types
+from studio.gui.edits.routes import straight
 from studio.gui.edits.view import NO_SIZES, Sizes, boxes, move, pinned, placed, positions, sizes_of
 from studio.gui.layout import Edge, Point, layered
 from studio.workflow import Workflow
@@ -91,7 +92,15 @@ def auto_layout(
     places = layered(chosen, edges)
     old = [place for node, place in positions(w).items() if node in chosen]
     left, top = (min(x for x, _ in old), min(y for _, y in old)) if old else (0.0, 0.0)
-    return placed(w, {node: (x + left, y + top) for node, (x, y) in places.items()})
+    w = placed(w, {node: (x + left, y + top) for node, (x, y) in places.items()})
+    # their dots led round nodes that stand elsewhere now
+    inner = (
+        (name, port)
+        for name in chosen
+        for port, link in w.graph.nodes[name].inputs.items()
+        if link.node in chosen
+    )
+    return straight(w, inner)
 
 
 def _height(known: Types, node: Node, side: Literal["input", "output"], name: str) -> float:

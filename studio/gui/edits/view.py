@@ -17,6 +17,10 @@ Sizes = Mapping[NodeId, Size]
 Rect = tuple[float, float, float, float]
 """x, y, width, height."""
 _FAR = 1e9
+_BY_NODE = ("nodes", "colors", "routes")
+"""The objects of the view whose keys are nodes."""
+_LISTS = ("collapsed", "pinned")
+"""The lists of the view that name nodes."""
 NO_SIZES: Sizes = MappingProxyType({})
 
 
@@ -24,7 +28,7 @@ def positions(w: Workflow) -> dict[NodeId, Point]:
     """Where nodes stand, of those that exist and have a place."""
     found: dict[NodeId, Point] = {}
     for name, place in view_object(w, "nodes").items():
-        pair = _numbers(place, 2)
+        pair = numbers_in(place, 2)
         if pair and name in w.graph:
             found[NodeId(name)] = (pair[0], pair[1])
     return found
@@ -67,7 +71,7 @@ def _marked(w: Workflow, key: str) -> frozenset[NodeId]:
     )
 
 
-def _numbers(value: Json, count: int) -> list[float]:
+def numbers_in(value: Json, count: int) -> list[float]:
     """``count`` numbers, or nothing."""
     if not isinstance(value, list) or len(value) != count:
         return []
@@ -79,7 +83,7 @@ def _numbers(value: Json, count: int) -> list[float]:
 
 def rect_of(fields: Json) -> Rect | None:
     """The rectangle of a frame or note, or None where it cannot be read."""
-    found = _numbers(fields.get("rect"), 4) if isinstance(fields, dict) else []
+    found = numbers_in(fields.get("rect"), 4) if isinstance(fields, dict) else []
     return (found[0], found[1], found[2], found[3]) if found else None
 
 
@@ -116,15 +120,28 @@ def mark(w: Workflow, key: str, ids: Iterable[str], on: bool) -> Workflow:
 
 def forgotten(w: Workflow, gone: Collection[str]) -> Workflow:
     """Without what the view says about nodes."""
-    for key in ("nodes", "colors"):
+    for key in _BY_NODE:
         fields = view_object(w, key)
         if any(node in fields for node in gone):
             kept = {name: value for name, value in fields.items() if name not in gone}
             w = with_view(w, key, kept)
-    for key in ("collapsed", "pinned"):
+    for key in _LISTS:
         names = view_list(w, key)
         if any(node in names for node in gone):
             w = with_view(w, key, [name for name in names if not _is_among(name, gone)])
+    return w
+
+
+def renamed(w: Workflow, old: str, new: str) -> Workflow:
+    """Let what the view says of a node hold for its new name."""
+    for key in _BY_NODE:
+        fields = view_object(w, key)
+        if old in fields:
+            w = with_view(w, key, {new if k == old else k: v for k, v in fields.items()})
+    for key in _LISTS:
+        names = view_list(w, key)
+        if old in names:
+            w = with_view(w, key, [new if name == old else name for name in names])
     return w
 
 
@@ -187,9 +204,6 @@ def boxes(w: Workflow, ids: Iterable[str], sizes: Sizes) -> dict[NodeId, Rect]:
 
 def named_in_view(w: Workflow) -> set[str]:
     """Every node of which the view says anything, there or not."""
-    marked = [*view_list(w, "collapsed"), *view_list(w, "pinned")]
-    return {
-        *view_object(w, "nodes"),
-        *view_object(w, "colors"),
-        *(name for name in marked if isinstance(name, str)),
-    }
+    marked = [name for key in _LISTS for name in view_list(w, key)]
+    told = [name for key in _BY_NODE for name in view_object(w, key)]
+    return {*told, *(name for name in marked if isinstance(name, str))}

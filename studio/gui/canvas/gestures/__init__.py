@@ -2,7 +2,7 @@
 
 from studio.gui.canvas.gestures.boxes import MoveBox, ResizeBox
 from studio.gui.canvas.gestures.gesture import Gesture, Pointer
-from studio.gui.canvas.gestures.linking import DrawLink, Knife, MoveLinks
+from studio.gui.canvas.gestures.linking import DrawLink, Knife, MoveLinks, Reroute
 from studio.gui.canvas.gestures.looking import Band, Pan
 from studio.gui.canvas.gestures.moving import Move, SelectAndMove
 from studio.gui.canvas.gestures.scrubbing import Scrub
@@ -17,6 +17,7 @@ __all__ = [
     "MoveLinks",
     "Pan",
     "Pointer",
+    "Reroute",
     "ResizeBox",
     "Scrub",
     "SelectAndMove",

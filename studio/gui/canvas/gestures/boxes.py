@@ -10,7 +10,7 @@ from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.canvas.frame_item import LEAST, BoxItem
 from studio.gui.canvas.gestures.gesture import Pointer, snapped
-from studio.gui.edits import Frame
+from studio.gui.edits import Dot, Frame
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
@@ -25,6 +25,7 @@ class MoveBox:
         self._start = QPointF()
         self._rect = QRectF()
         self._places: dict[NodeId, QPointF] = {}
+        self._dots: list[Dot] = []
 
     def begin(self, at: Pointer) -> None:
         """Take hold of the box and of what stands on it."""
@@ -40,6 +41,7 @@ class MoveBox:
                 for name in inside
                 if not content.nodes[name].is_pinned
             }
+            self._dots = edits.dots_in(content.workflow, box.rect)
 
     def _delta(self, at: Pointer) -> QPointF:
         delta = at.scene - self._start
@@ -51,7 +53,10 @@ class MoveBox:
         """Follow the hand."""
         delta = self._delta(at)
         self._box.stand(self._rect.translated(delta))
-        self._canvas.content.place({n: place + delta for n, place in self._places.items()})
+        self._canvas.content.place(
+            {name: place + delta for name, place in self._places.items()},
+            {dot: QPointF(*dot.at) + delta for dot in self._dots},
+        )
 
     def end(self, at: Pointer) -> None:
         """One step of the history."""
@@ -59,7 +64,7 @@ class MoveBox:
         rect = self._rect.translated(delta)
         to = (rect.x(), rect.y())
         if isinstance(box, Frame):
-            w = edits.move_frame(canvas.workflow, box.index, to, self._places, bool(self._places))
+            w = edits.move_frame(canvas.workflow, box.index, to, self._places, self._dots)
             canvas.commit(w, canvas.tr("Move frame"))
         else:
             w = edits.set_note(canvas.workflow, box.index, rect=(*to, rect.width(), rect.height()))

@@ -1,28 +1,32 @@
-"""Links drawn, plugged in elsewhere and cut."""
+"""Links drawn, plugged in elsewhere, cut and bent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QPointF, QRectF
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QPen
 from PySide6.QtWidgets import QToolTip
 
 from studio.graph import Link, NodeId, fits
 from studio.gui import edits
 from studio.gui.canvas.gestures.gesture import Pointer
-from studio.gui.canvas.link_item import KnifeTrace, LinkItem, LooseLink
+from studio.gui.canvas.link_item import LinkItem, LooseLink, Trace
 from studio.gui.canvas.scene import Plug
+from studio.gui.edits import Bend, Dot, Input
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
 
 
 class DrawLink:
-    """Draws a link from a socket, or takes the one that enters an input off and plugs it in elsewhere."""
+    """Draws a link from a socket or dot, or takes the one that enters an input off and plugs it in elsewhere."""
 
     def __init__(self, canvas: Canvas, plug: Plug) -> None:
         self._canvas = canvas
         self._held = plug
+        self._way: edits.Way = edits.way_to(canvas.workflow, plug.dot) if plug.dot else ()
+        """The dots that the link passes before it comes to the hand."""
         self._detached: LinkItem | None = None
         self._loose: LooseLink | None = None
         self._target: Plug | None = None
@@ -38,8 +42,10 @@ class DrawLink:
             )
             if source is not None:
                 self._detached = link
-                link.hide()
-                self._held = Plug(link.source.node, source)
+                content.lift([link.key])
+                self._way = edits.routes(content.workflow).get(link.key, ())
+                dot = Dot(link.source, self._way[-1]) if self._way else None
+                self._held = Plug(link.source.node, source, dot)
         graph = content.workflow.graph
         if self._held.socket.is_output:
             self._blocked = frozenset(graph.needed([self._held.node]))
@@ -76,8 +82,8 @@ class DrawLink:
         self._mark(plug if is_taken else None)
         end = at.scene
         if plug is not None and is_taken:
-            end = canvas.content.nodes[plug.node].pos() + plug.socket.at
-        held = canvas.content.nodes[self._held.node].pos() + self._held.socket.at
+            end = canvas.content.plug_pos(plug)
+        held = canvas.content.plug_pos(self._held)
         if self._loose is not None:
             first, last = (held, end) if self._held.socket.is_output else (end, held)
             self._loose.lead(first, last)
@@ -90,11 +96,14 @@ class DrawLink:
             QToolTip.hideText()
 
     def _aim(self, at: Pointer) -> Plug | None:
-        """The socket meant: the one in reach, or on a node's body the first free one that fits."""
+        """The socket meant: the one in reach, that of a dot, or on a node's body the first free one that fits."""
         content = self._canvas.content
         plug = content.plug_at(at.scene)
         if plug is not None:
             return plug
+        dot = content.dot_at(at.scene, self._canvas.dot_reach())
+        if dot is not None and dot.dot != self._held.dot:
+            return content.plug_of(dot.dot)
         item = content.node_at(at.scene)
         if item is None or item.node.id == self._held.node:
             return None
@@ -149,14 +158,16 @@ class DrawLink:
         if plug == held:
             return
         leaving, entering = (held, plug) if held.socket.is_output else (plug, held)
-        old = canvas.workflow.graph.node(entering.node).inputs.get(entering.name)
-        if old == Link(leaving.node, leaving.name):
-            return
         w = canvas.workflow
+        way = self._way if held is leaving or plug.dot is None else edits.way_to(w, plug.dot)
+        old = w.graph.node(entering.node).inputs.get(entering.name)
+        is_led_so = edits.routes(w).get((entering.node, entering.name), ()) == way
+        if old == Link(leaving.node, leaving.name) and is_led_so:
+            return
         if detached is not None:
             w = edits.disconnect(w, detached.target, detached.port)
         types = canvas.content.types
-        w = edits.connect(w, types, leaving.node, leaving.name, entering.node, entering.name)
+        w = edits.connect(w, types, leaving.node, leaving.name, entering.node, entering.name, way)
         canvas.commit(w, canvas.tr("Link {}").format(f"{entering.node}.{entering.name}"))
 
     def cancel(self) -> None:
@@ -169,8 +180,7 @@ class DrawLink:
         if self._loose is not None:
             self._canvas.content.removeItem(self._loose)
             self._loose = None
-        if self._detached is not None:
-            self._detached.show()
+        self._canvas.content.lift([])
         for item in self._canvas.content.nodes.values():
             item.set_dimmed(frozenset())
 
@@ -178,7 +188,7 @@ class DrawLink:
         nodes = self._canvas.content.nodes
         if self._target is not None:
             nodes[self._target.node].set_target(None)
-        if plug is not None:
+        if plug is not None and plug.dot is None:
             nodes[plug.node].set_target(plug.socket)
         self._target = plug
 
@@ -198,14 +208,14 @@ class MoveLinks:
             if link.source == Link(self._held.node, self._held.name):
                 loose = LooseLink(content.look, self._held.socket.type)
                 content.addItem(loose)
-                link.hide()
                 self._loose.append((loose, link))
+        content.lift([link.key for _, link in self._loose])
         self.move(at)
 
     def move(self, at: Pointer) -> None:
         """Lead them along."""
         for loose, link in self._loose:
-            loose.lead(at.scene, link.end)
+            loose.lead(at.scene, link.legs[0][3], link.legs[1:])
 
     def end(self, at: Pointer) -> None:
         """Plug them in at the output here."""
@@ -223,9 +233,51 @@ class MoveLinks:
 
     def cancel(self) -> None:
         """Put them back."""
-        for loose, link in self._loose:
+        for loose, _ in self._loose:
             self._canvas.content.removeItem(loose)
-            link.show()
+        self._canvas.content.lift([])
+
+
+class _Stroke:
+    """A stroke across links; what becomes of those that it crosses is for the gesture."""
+
+    def __init__(self, canvas: Canvas, pen: QPen) -> None:
+        self._canvas = canvas
+        self._pen = pen
+        self._last = QPointF()
+        self._trace: Trace | None = None
+        self.crossed: dict[Input, Bend] = {}
+        """The links that were crossed, and where first."""
+
+    def begin(self, at: Pointer) -> None:
+        """Set on."""
+        self._last = at.scene
+        self._trace = Trace(self._pen, at.scene)
+        self._canvas.content.addItem(self._trace)
+
+    def move(self, at: Pointer) -> None:
+        """Take what lies between."""
+        content = self._canvas.content
+        stroke = QRectF(self._last, at.scene).normalized().adjusted(-1, -1, 1, 1)
+        for link in content.links_near(stroke):
+            met = link.crossing(self._last, at.scene)
+            if met is not None:
+                link.set_marked(True)
+                leg, place = met
+                self.crossed.setdefault(link.key, Bend(link.key, leg, (place.x(), place.y())))
+        if self._trace is not None:
+            self._trace.reach(at.scene)
+        self._last = at.scene
+
+    def lift(self) -> None:
+        """Take the stroke and its marks away."""
+        for key in self.crossed:
+            link = self._canvas.content.links.get(key)
+            if link is not None:
+                link.set_marked(False)
+        if self._trace is not None:
+            self._canvas.content.removeItem(self._trace)
+            self._trace = None
 
 
 class Knife:
@@ -233,32 +285,21 @@ class Knife:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
-        self._last = QPointF()
-        self._trace: KnifeTrace | None = None
-        self._cut: dict[tuple[NodeId, str], None] = {}
+        pen = QPen(canvas.theme.error, 2.0, Qt.PenStyle.DotLine)
+        self._stroke = _Stroke(canvas, pen)
 
     def begin(self, at: Pointer) -> None:
         """Set the knife."""
-        self._last = at.scene
-        self._trace = KnifeTrace(self._canvas.content.look, at.scene)
-        self._canvas.content.addItem(self._trace)
+        self._stroke.begin(at)
 
     def move(self, at: Pointer) -> None:
         """Cut what lies between."""
-        content = self._canvas.content
-        stroke = QRectF(self._last, at.scene).normalized().adjusted(-1, -1, 1, 1)
-        for link in content.links_near(stroke):
-            if link.crosses(self._last, at.scene):
-                link.set_marked(True)
-                self._cut[link.target, link.port] = None
-        if self._trace is not None:
-            self._trace.reach(at.scene)
-        self._last = at.scene
+        self._stroke.move(at)
 
     def end(self, at: Pointer) -> None:
         """One step of the history for all cuts."""
-        cut, canvas = self._cut, self._canvas
-        self.cancel()
+        self._stroke.lift()
+        canvas, cut = self._canvas, self._stroke.crossed
         w = canvas.workflow
         for target, port in cut:
             w = edits.disconnect(w, target, port)
@@ -267,10 +308,29 @@ class Knife:
 
     def cancel(self) -> None:
         """Lay the knife down."""
-        for key in self._cut:
-            link = self._canvas.content.links.get(key)
-            if link is not None:
-                link.set_marked(False)
-        if self._trace is not None:
-            self._canvas.content.removeItem(self._trace)
-            self._trace = None
+        self._stroke.lift()
+
+
+class Reroute:
+    """Puts a dot on each link that a stroke crosses; links of one output share it."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self._stroke = _Stroke(canvas, QPen(canvas.theme.accent, 2.0, Qt.PenStyle.DotLine))
+
+    def begin(self, at: Pointer) -> None:
+        """Set on."""
+        self._stroke.begin(at)
+
+    def move(self, at: Pointer) -> None:
+        """Take what lies between."""
+        self._stroke.move(at)
+
+    def end(self, at: Pointer) -> None:
+        """One step of the history for all dots."""
+        self._stroke.lift()
+        self._canvas.add_dots(self._stroke.crossed.values())
+
+    def cancel(self) -> None:
+        """Take the stroke back."""
+        self._stroke.lift()

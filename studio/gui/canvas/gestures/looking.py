@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtWidgets import QRubberBand
 
 from studio.graph import NodeId
 from studio.gui.canvas.gestures.gesture import Pointer
+from studio.gui.edits import Dot
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
+
+_One = TypeVar("_One", NodeId, Dot)
 
 
 class Pan:
@@ -41,17 +44,19 @@ class Pan:
 
 
 class Band:
-    """Selects the nodes that a rectangle touches."""
+    """Selects the nodes that a rectangle touches, and the dots on it."""
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._before: dict[NodeId, None] = {}
+        self._dots_before: dict[Dot, None] = {}
         self._start = QPointF()
         self._band = QRubberBand(QRubberBand.Shape.Rectangle, canvas.viewport())
 
     def begin(self, at: Pointer) -> None:
         """Fix one corner."""
         self._before = dict(self._canvas.content.selection)
+        self._dots_before = dict(self._canvas.content.selected_dots)
         self._start = at.scene
         self._band.show()
 
@@ -61,16 +66,9 @@ class Band:
         left, right = sorted((corner.x(), at.view.x()))
         top, bottom = sorted((corner.y(), at.view.y()))
         self._band.setGeometry(left, top, right - left, bottom - top)
-        inside = self._canvas.content.nodes_in(QRectF(self._start, at.scene).normalized())
-        wanted: dict[NodeId, None] = dict.fromkeys(inside)
-        if at.has(Qt.KeyboardModifier.ShiftModifier):
-            wanted = {**self._before, **wanted}
-        elif at.has(Qt.KeyboardModifier.ControlModifier):
-            wanted = {
-                **{name: None for name in self._before if name not in wanted},
-                **{name: None for name in wanted if name not in self._before},
-            }
-        self._canvas.content.select(wanted)
+        content, rect = self._canvas.content, QRectF(self._start, at.scene).normalized()
+        names = _joined(self._before, content.nodes_in(rect), at)
+        content.select(names, dots=_joined(self._dots_before, content.dots_in(rect), at))
 
     def end(self, at: Pointer) -> None:
         """Keep the selection."""
@@ -78,5 +76,16 @@ class Band:
 
     def cancel(self) -> None:
         """Take the old selection back."""
-        self._canvas.content.select(self._before)
+        self._canvas.content.select(self._before, dots=self._dots_before)
         self._band.deleteLater()
+
+
+def _joined(before: dict[_One, None], inside: list[_One], at: Pointer) -> dict[_One, None]:
+    """What is selected once a band holds ``inside``: with Shift beside what was, with Ctrl instead where it was."""
+    wanted = dict.fromkeys(inside)
+    if at.has(Qt.KeyboardModifier.ShiftModifier):
+        return {**before, **wanted}
+    if at.has(Qt.KeyboardModifier.ControlModifier):
+        kept = {one: None for one in before if one not in wanted}
+        return {**kept, **{one: None for one in wanted if one not in before}}
+    return wanted

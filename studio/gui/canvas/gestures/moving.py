@@ -1,4 +1,4 @@
-"""Nodes moved, copied, dropped on links and shaken out of them."""
+"""Nodes and dots moved, nodes copied, dropped on links and shaken out of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.canvas.gestures.gesture import Pointer, snapped
 from studio.gui.canvas.link_item import LinkItem
+from studio.gui.edits import Dot
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
@@ -21,13 +22,14 @@ SHAKE_MS = 1200
 
 
 class Move:
-    """Moves the selected nodes; dropped on a link, a single one goes into it; shaken, it leaves its links."""
+    """Moves the selected nodes and dots; dropped on a link, a single one goes into it; shaken, it leaves its links."""
 
     def __init__(self, canvas: Canvas, *, is_copy: bool) -> None:
         self._canvas = canvas
         self._is_copy = is_copy
         self._start = QPointF()
         self._places: dict[NodeId, QPointF] = {}
+        self._dots: dict[Dot, QPointF] = {}
         self._delta = QPointF()
         self._link: LinkItem | None = None
         self._shake = _Shake()
@@ -42,22 +44,27 @@ class Move:
             for name in content.selection
             if self._is_copy or not content.nodes[name].is_pinned
         }
+        if not self._is_copy:
+            self._dots = {dot: content.dots[dot].pos() for dot in content.selected_dots}
         for name in self._places:
             content.nodes[name].setZValue(5.0)
 
     def move(self, at: Pointer) -> None:
         """Follow the hand; with Shift, on the grid."""
-        if not self._places:
+        if not self._places and not self._dots:
             return
         content = self._canvas.content
         delta = at.scene - self._start
         if at.has(Qt.KeyboardModifier.ShiftModifier):
-            first = next(iter(self._places.values()))
+            first = next(iter([*self._places.values(), *self._dots.values()]))
             delta = snapped(first + delta) - first
         self._delta = delta
-        content.place({name: place + delta for name, place in self._places.items()})
+        content.place(
+            {name: place + delta for name, place in self._places.items()},
+            {dot: place + delta for dot, place in self._dots.items()},
+        )
         self._mark(None if at.has(Qt.KeyboardModifier.AltModifier) else self._under())
-        if self._shake.feel(at) and not self._is_copy:
+        if self._shake.feel(at) and self._places and not self._is_copy:
             self._is_shaken = True
             self._canvas.status.emit(self._canvas.tr("Shaken out of its links"))
 
@@ -65,7 +72,7 @@ class Move:
         """One step of the history."""
         canvas, link = self._canvas, self._link
         self._put_down()
-        if not self._places or self._delta == QPointF():
+        if not (self._places or self._dots) or self._delta == QPointF():
             canvas.content.restore()
             return
         if self._is_copy:
@@ -77,18 +84,27 @@ class Move:
             name: ((place + self._delta).x(), (place + self._delta).y())
             for name, place in self._places.items()
         }
-        moved = edits.move(canvas.workflow, places)
-        text = canvas.tr("Move {}").format(canvas.named(self._places))
+        ends = {
+            dot: ((place + self._delta).x(), (place + self._delta).y())
+            for dot, place in self._dots.items()
+        }
+        moved = edits.move_dots(edits.move(canvas.workflow, places), ends)
+        text = canvas.tr("Move {}").format(canvas.named(self._places, len(ends)))
         types = canvas.content.types
         if self._is_shaken:
             moved = edits.extract(moved, types, self._places)
             text = canvas.tr("Pull out {}").format(canvas.named(self._places))
         elif link is not None:
             name = next(iter(self._places))
-            moved = edits.insert_on_link(moved, types, name, (link.target, link.port))
+            middle = canvas.content.nodes[name].scene_rect.center()
+            leg, _ = link.foot(middle)
+            moved = edits.insert_on_link(moved, types, name, link.key, leg)
             text = canvas.tr("Insert {}").format(name)
         canvas.commit(moved, text)
         canvas.content.restore()
+        if ends:
+            dots = [dot.at_point(end) for dot, end in ends.items()]
+            canvas.content.select(canvas.content.selection, dots=dots)
 
     def cancel(self) -> None:
         """Put everything back."""
@@ -112,7 +128,7 @@ class Move:
 
     def _under(self) -> LinkItem | None:
         """The link that the one moved node would go into."""
-        if len(self._places) != 1 or self._is_copy:
+        if len(self._places) != 1 or self._dots or self._is_copy:
             return None
         content = self._canvas.content
         name = next(iter(self._places))
@@ -129,11 +145,11 @@ class Move:
 
 
 class SelectAndMove:
-    """Adds the node under the hand to the selection before it is moved."""
+    """Adds the node or dot under the hand to the selection before it is moved."""
 
-    def __init__(self, canvas: Canvas, name: NodeId, move: Move) -> None:
+    def __init__(self, canvas: Canvas, taken: NodeId | Dot, move: Move) -> None:
         self._canvas = canvas
-        self._name = name
+        self._taken = taken
         self._move = move
 
     def begin(self, at: Pointer) -> None:
@@ -142,7 +158,12 @@ class SelectAndMove:
         is_added = at.has(Qt.KeyboardModifier.ShiftModifier) or at.has(
             Qt.KeyboardModifier.ControlModifier
         )
-        content.select([*(content.selection if is_added else ()), self._name])
+        names = [*(content.selection if is_added else ())]
+        dots = [*(content.selected_dots if is_added else ())]
+        if isinstance(self._taken, Dot):
+            content.select(names, dots=[*dots, self._taken])
+        else:
+            content.select([*names, self._taken], dots=dots)
         self._move.begin(at)
 
     def move(self, at: Pointer) -> None:
