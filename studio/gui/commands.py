@@ -92,12 +92,28 @@ def _run(window: Window) -> Iterator[Action]:
         is_enabled=window.has_page,
     )  # fmt: skip
     yield Action(
+        "run.first", "Run", _tr("Run &next, before what waits"), window.run_first,
+        ("Ctrl+Shift+Return", "Ctrl+Shift+Enter"), is_enabled=window.has_page,
+    )  # fmt: skip
+    yield Action(
         "run.to", "Run", _tr("Run to the &selected nodes"), window.run_to_selected,
         ("Ctrl+R",), "run_to", is_enabled=window.has_page,
     )  # fmt: skip
     yield Action(
         "run.cancel", "Run", _tr("&Cancel"), window.cancel,
         ("Ctrl+Alt+Return", "Ctrl+Alt+Enter"), "cancel", is_enabled=window.is_running,
+    )  # fmt: skip
+    yield Action(
+        "run.variations", "Run", _tr("Queue &variations…"), window.ask_variations,
+        ("Ctrl+Shift+R",), "variations", "queue", is_enabled=window.has_page,
+    )  # fmt: skip
+    yield Action(
+        "run.hold", "Run", _tr("&Hold the queue"), window.toggle_hold, ("Pause",), "pause",
+        "queue", is_checked=window.is_held, is_enabled=window.has_started,
+    )  # fmt: skip
+    yield Action(
+        "run.drop", "Run", _tr("&Drop all that waits"), window.drop_waiting, (), "remove",
+        "queue", is_enabled=window.has_waiting,
     )  # fmt: skip
     yield Action(
         "run.live", "Run", _tr("&Live: run at every edit"), window.toggle_live, ("Ctrl+L",),

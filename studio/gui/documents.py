@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.gui.page import Page
     from studio.gui.runner import Runner
     from studio.gui.tracking import Outcome
+    from studio.workflow import Workflow
 
 
 class Documents(QTabWidget):
@@ -155,6 +156,13 @@ class Documents(QTabWidget):
             return
         # without a file of its own: the template is never written over
         self.add(Document(self._types, opened.workflow, folder=path.parent))
+
+    def open_copy(self, workflow: Workflow, name: str, folder: Path) -> None:
+        """Open a workflow as a document of its own; relative files are in ``folder``."""
+        from studio.gui.document import Document
+
+        self.add(Document(self._types, workflow, folder=folder, name=name))
+        self.said.emit(self.tr("Opened a copy of {}").format(name))
 
     def open_text(self, text: str, name: str) -> None:
         """Open the text of a workflow as a document of its own that is called ``name``."""
@@ -293,20 +301,55 @@ class Documents(QTabWidget):
 
     def close_front(self) -> None:
         """Close the document in front; asks about unsaved work."""
-        if self.front is not None and self.may_close(self.front):
-            self._remove(self.front)
+        if self.front is not None:
+            self._close(self.front)
 
     def _close_clicked(self) -> None:
         button = self.sender()
-        if isinstance(button, CloseButton) and self.may_close(button.page):
-            self._remove(button.page)
+        if isinstance(button, CloseButton):
+            self._close(button.page)
 
-    def _remove(self, page: Page) -> None:
+    def _close(self, page: Page) -> None:
+        if not self.may_close(page):
+            return
+        what = self._asked_about_queue(page)
+        if what == "stay":
+            return
         assert self._runner is not None
-        self._runner.forget(page.watch)
+        title, count = page.document.title, len(self._runner.queue.of(page.watch.number))
+        self._runner.forget(page.watch, keeps_asked=what == "keep")
+        if what == "drop":
+            self.said.emit(self.tr("Closed {}; dropped what waited: {}").format(title, count))
+        else:
+            self.said.emit(self.tr("Closed {}").format(title))
         self.removeTab(self.indexOf(page))
         self.closed.emit(page.document)
         page.deleteLater()
+
+    def _asked_about_queue(self, page: Page) -> Literal["nothing", "keep", "drop", "stay"]:
+        """What is to become of runs that wait in the queue when their document closes."""
+        assert self._runner is not None
+        count = len(self._runner.queue.of(page.watch.number))
+        if not count:
+            return "nothing"
+        self.setCurrentWidget(page)
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(self.tr("Runs are waiting"))
+        words = self.tr("1 run of {1} waits.") if count == 1 else self.tr("{0} runs of {1} wait.")
+        box.setText(words.format(count, page.document.title))
+        box.setInformativeText(
+            self.tr("Each is a copy of the workflow, which can be run without the document.")
+        )
+        roles = QMessageBox.ButtonRole
+        keep = box.addButton(self.tr("&Run them all the same"), roles.AcceptRole)
+        drop = box.addButton(self.tr("&Drop them"), roles.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() is keep:
+            return "keep"
+        return "drop" if box.clickedButton() is drop else "stay"
 
     def may_close(self, page: Page) -> bool:
         """Ask about unsaved work; False if the user would rather stay."""

@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from studio.errors import GraphError
 from studio.gui.canvas import Canvas
 from studio.gui.document import Document
+from studio.gui.pictured import Pictured
 from studio.gui.plan_panel import FailureBar
-from studio.gui.runner import Pictured, Watch
+from studio.gui.runner import Watch
 from studio.gui.scope import Scope, split
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme

@@ -12,7 +12,8 @@ from studio.graph import Json, Node
 from studio.gui import edits
 from studio.gui.document import Change
 from studio.gui.mask_editor import MaskEditor
-from studio.gui.runner import Pictured, Runner
+from studio.gui.pictured import Pictured
+from studio.gui.runner import Runner
 from studio.gui.scope import Scope, split
 from studio.gui.showing import Showing
 from studio.gui.theme import Theme

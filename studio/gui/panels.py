@@ -22,6 +22,7 @@ from studio.gui.mask_editor import MaskEditor
 from studio.gui.outline import Outline
 from studio.gui.painting import Painting
 from studio.gui.plan_panel import LogPanel, PlanPanel
+from studio.gui.queue_panel import QueuePanel
 from studio.gui.runner import Event, Runner
 from studio.gui.scope import split
 from studio.gui.scrubber import Scrubber
@@ -69,6 +70,7 @@ class Panels(QObject):
         self.outline = Outline(self._empty, theme)
         self.history = History(gallery, theme)
         self.plan = PlanPanel(theme)
+        self.queue = QueuePanel(runner, theme)
         self.log = LogPanel()
         self.comparison = ComparePanel(theme)
         self.showing = Showing(self.viewer, self.history, runner, self)
@@ -103,6 +105,7 @@ class Panels(QObject):
             ("plan", self.tr("Plan"), self.plan, bottom),
             ("log", self.tr("Log"), self.log, bottom),
             ("compare", self.tr("Compare"), self.comparison, bottom),
+            ("queue", self.tr("Queue"), self.queue, bottom),
         ):
             dock = QDockWidget(title, self._window)
             dock.setObjectName(name)
@@ -115,7 +118,8 @@ class Panels(QObject):
         window.setCorner(Qt.Corner.BottomRightCorner, right)
         window.setCorner(Qt.Corner.BottomLeftCorner, left)
         window.tabifyDockWidget(docks["library"], docks["outline"])
-        window.tabifyDockWidget(docks["plan"], docks["history"])
+        window.tabifyDockWidget(docks["plan"], docks["queue"])
+        window.tabifyDockWidget(docks["queue"], docks["history"])
         window.tabifyDockWidget(docks["history"], docks["log"])
         window.tabifyDockWidget(docks["log"], docks["compare"])
         for name in ("library", "plan"):
@@ -221,6 +225,7 @@ class Panels(QObject):
             self.history,
             self.plan,
             self.comparison,
+            self.queue,
         ):
             panel.set_theme(theme)
 
@@ -232,6 +237,7 @@ class Panels(QObject):
             self.tr("Trajectory"): self.scrubber.keys.rows(),
             self.tr("History"): self.history.list.keys.rows(),
             self.tr("Comparison"): self.comparison.keys.rows(),
+            self.tr("Queue"): self.queue.key_rows(),
         }
 
     # --- connections that hold for all documents
@@ -252,6 +258,8 @@ class Panels(QObject):
         self.outline.inspect_requested.connect(self._inspect)
         self.plan.node_chosen.connect(self._reveal)
         self.history.workflow_opened.connect(self.restore_asked)
+        self.queue.status.connect(self.status)
+        self.queue.counted.connect(self._counted)
         self._runner.arrived.connect(self._note)
 
     def _reveal(self, node: str) -> None:
@@ -271,6 +279,16 @@ class Panels(QObject):
         self.docks["inspector"].show()
         self.docks["inspector"].raise_()
         self.inspector.focus_first()
+
+    def _counted(self, count: int) -> None:
+        title = self.tr("Queue")
+        self.docks["queue"].setWindowTitle(f"{title} ({count})" if count else title)
+
+    def show_queue(self) -> None:
+        """Bring the queue to the front."""
+        self.docks["queue"].show()
+        self.docks["queue"].raise_()
+        self.queue.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _show_viewer(self) -> None:
         self.docks["viewer"].show()
@@ -312,6 +330,8 @@ class Panels(QObject):
         if page is None:
             return
         page.canvas.selection_changed.connect(self._selected)
+        page.document.state_changed.connect(self.queue.document_changed)
+        self.queue.document_changed()
         watch = page.watch
         watch.states_changed.connect(self._states)
         watch.outcome_changed.connect(self._planned)
@@ -322,6 +342,7 @@ class Panels(QObject):
 
     def _leave_page(self, page: Page) -> None:
         page.canvas.selection_changed.disconnect(self._selected)
+        page.document.state_changed.disconnect(self.queue.document_changed)
         watch = page.watch
         watch.states_changed.disconnect(self._states)
         watch.outcome_changed.disconnect(self._planned)

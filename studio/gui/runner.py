@@ -1,21 +1,21 @@
-"""Between documents and the worker: plans after edits, submits, and tells each document what its run does."""
+"""Between documents and the worker: plans after edits, runs the queue, and tells each document what its run does."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
-from PySide6.QtCore import QCoreApplication, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QImage
 
+from studio.gui.pictured import image_of, pictured
 from studio.gui.planner import Planner, Request
+from studio.gui.queue import Answer, Ended, Ending, Job, Queue
 from studio.gui.states import Failure, NodeState
-from studio.gui.tracking import Outcome, Tracker, duration, failure_of
+from studio.gui.tracking import Outcome, Pace, Tracker, duration, failure_of
 
 if TYPE_CHECKING:
     from studio.gui.document import Change, Document
@@ -65,35 +65,6 @@ class WorkerLike(Protocol):
         """End the process in good order."""
 
 
-@dataclass(frozen=True)
-class Pictured:
-    """A picture that a node gave."""
-
-    node: str
-    """As the canvas has it."""
-    image: QImage
-    """Small."""
-    size: QSize
-    """Of the whole picture."""
-    path: Path | None
-    """The whole picture, for as long as the worker lives if it was not saved."""
-    is_saved: bool
-    index: int
-    count: int
-    """Of the batch."""
-    key: str
-    """Of the result in the store."""
-    sha256: str
-    """Of the pixels; "" unless it was saved."""
-    is_asked: bool
-    """Whether it answers a look; else it comes from a run."""
-
-    def whole(self) -> QImage:
-        """The whole picture, or the small one if it cannot be read."""
-        image = QImage(str(self.path)) if self.path else QImage()
-        return self.image if image.isNull() else image
-
-
 class Watch(QObject):
     """What is known of one document's plan and run."""
 
@@ -111,6 +82,8 @@ class Watch(QObject):
     """The events ``trajectory`` and ``state``, as they come."""
     failed = Signal(object)
     """A Failure."""
+    stored = Signal()
+    """All of what it is now is stored, and can be looked at; something else runs."""
     ended = Signal(object)
     """The event ``done``."""
 
@@ -145,7 +118,7 @@ class Watch(QObject):
 
 
 class Runner(QObject):
-    """Runs one document at a time; the newest run wins."""
+    """Runs one job of its queue at a time."""
 
     worker_state = Signal(str)
     """starting, ready, crashed, stopped."""
@@ -154,6 +127,8 @@ class Runner(QObject):
     """What has just happened, in a line."""
     progressed = Signal(str)
     """How far the run is, in a line."""
+    saved = Signal(object, object)
+    """A Job and a Pictured: a picture that its run has written, whether or not its document is still open."""
     broken = Signal(object)
     """A Failure: the worker does not run and is not started again by itself."""
     arrived = Signal(dict)
@@ -169,7 +144,7 @@ class Runner(QObject):
     ) -> None:
         """``make_worker`` is given what to call with each event, from any thread.
 
-        ``output`` says where pictures are written, at every run.
+        ``output`` says where pictures are written, whenever a job is made.
         """
         super().__init__(parent)
         self._output = output
@@ -178,14 +153,18 @@ class Runner(QObject):
         self._worker: WorkerLike | None = None
         self._watches: dict[int, Watch] = {}
         self._numbers = itertools.count()
-        self._runs: dict[str, Watch] = {}
+        self._run = ""
+        """The id of the run that is on."""
+        self._has_crashed = False
         self._asked: dict[str, Watch] = {}
-        self._current: Watch | None = None
-        """Whose run is on."""
         self._is_live = False
+        self._was_running = False
         self._edited: Watch | None = None
         self._settled: Watch | None = None
-        self.state = "stopped"
+        self.pace = Pace()
+        """Of the job that runs."""
+        self.queue = Queue(self)
+        self.queue.changed.connect(self._go_on)
         self._arrived.connect(self._take, Qt.ConnectionType.QueuedConnection)
         planner.planned.connect(self._planned)
         self._plan_timer = self._timer(PLAN_MS, self._plan_edited)
@@ -211,19 +190,33 @@ class Runner(QObject):
         self.plan(watch)
         return watch
 
-    def forget(self, watch: Watch) -> None:
-        """Follow a document no longer; its run is stopped."""
-        if self._current is watch:
+    def watched(self, number: int) -> Watch | None:
+        """The document of a job, if it is still open."""
+        return self._watches.get(number)
+
+    def forget(self, watch: Watch, *, keeps_asked: bool = False) -> None:
+        """Follow a document no longer; its jobs are dropped, unless those that were asked for are kept."""
+        self.queue.drop(watch.number, keeps_asked=keeps_asked)
+        running = self.queue.running
+        is_kept = keeps_asked and running is not None and running.kind == "asked"
+        if self._is_current(watch) and not is_kept:
             self.cancel()
-            self._set_current(None)
         watch.document.changed.disconnect(self._changed)
         self._planner.forget(watch.number)
         del self._watches[watch.number]
-        self._runs = {run: one for run, one in self._runs.items() if one is not watch}
         self._asked = {ask: one for ask, one in self._asked.items() if one is not watch}
         if self._edited is watch:
             self._edited = None
         watch.deleteLater()
+
+    def _is_current(self, watch: Watch) -> bool:
+        return self.queue.running is not None and self.queue.running.document == watch.number
+
+    @property
+    def _current(self) -> Watch | None:
+        """Whose job runs, if the document is still open."""
+        running = self.queue.running
+        return self._watches.get(running.document) if running is not None else None
 
     def _changed(self, change: Change) -> None:
         document = self.sender()
@@ -260,11 +253,14 @@ class Runner(QObject):
             self.plan(watch)
 
     def _planned(self, request: Request, outcome: Outcome) -> None:
+        running = self.queue.running
+        if running is not None and request.watch == _plan_number(running):
+            self.pace.plan(outcome)
         watch = self._watches.get(request.watch)
         if watch is None:
             return
         watch.outcome = outcome
-        if watch is not self._current:
+        if not self._is_current(watch):
             was_run = watch.has_run and request.workflow is watch.last_shown
             watch.tracker.plan(outcome, keeps_run=was_run)
             watch.states_changed.emit(watch.states())
@@ -274,11 +270,11 @@ class Runner(QObject):
             watch.has_run
             and outcome.is_stored
             and not self._is_live
-            and self._current is None
             and request.workflow is watch.document.workflow
             and watch.last_shown is not request.workflow
+            and not self.queue.show_stored(self._job(watch))
         ):
-            self.run(watch)
+            watch.stored.emit()
 
     # --- running
 
@@ -289,36 +285,93 @@ class Runner(QObject):
             self._worker.start()
 
     def restart_worker(self) -> None:
-        """End the worker and start one with the settings of today."""
-        self.close()
+        """End the worker and start one with the settings of today; the job that ran is run again, and resumes."""
+        self._end_worker()
         self.start_worker()
+        self.queue.put_back()
 
-    def run(self, watch: Watch, targets: Sequence[str] = ()) -> None:
-        """Run a document, or what the ``targets`` need, in place of what runs."""
+    def run(self, watch: Watch, targets: Sequence[str] = (), *, is_first: bool = False) -> None:
+        """Run a document as it is, or what the ``targets`` need: at once if nothing runs, else in its turn.
+
+        ``is_first``: before all that wait.
+        """
+        self._live_timer.stop()
+        self._tell(self.queue.ask(self._job(watch, targets), is_first=is_first))
+
+    def run_variations(self, watch: Watch, workflows: Sequence[Workflow]) -> None:
+        """Let variations of a document wait for their turns."""
+        for workflow in workflows:
+            self.queue.ask(replace(self._job(watch), workflow=workflow))
+        self.status.emit(self.tr("{} variations are queued").format(len(workflows)))
+
+    def run_again(self, ended: Ended) -> None:
+        """Run a job that is over once more; steps that were finished are stored, so it resumes."""
+        self._tell(self.queue.ask_again(ended))
+
+    def run_live(self, watch: Watch) -> None:
+        """Show a document as it is before all that waits, in place of what is only shown."""
+        self._live_timer.stop()
+        self.queue.show_live(self._job(watch))
+
+    def _job(self, watch: Watch, targets: Sequence[str] = ()) -> Job:
+        return Job(
+            watch.number,
+            watch.document.title,
+            watch.document.workflow,
+            watch.base,
+            watch.past,
+            self._output(),
+            tuple(targets),
+        )
+
+    def _tell(self, answer: Answer) -> None:
+        count = len(self.queue.waiting)
+        waits = self.tr("Queued: 1 run waits") if count == 1 else self.tr("Queued: {} runs wait")
+        words = {
+            "starts": self.tr("Running…"),
+            "waits": waits.format(count),
+            "first": self.tr("Queued to run next"),
+            "runs already": self.tr("This is running already"),
+            "waits already": self.tr("This is in the queue already"),
+        }
+        self.status.emit(words[answer])
+
+    def _go_on(self) -> None:
+        """Begin what is next, if it is its turn."""
+        job = self.queue.next()
+        if job is not None:
+            self._begin(job)
+        if self.is_running != self._was_running:
+            self._was_running = self.is_running
+            self.running_changed.emit(self._was_running)
+
+    def _begin(self, job: Job) -> None:
         from studio.workflow import dumps
 
         self.start_worker()
         assert self._worker is not None
         if self._current is not None:
             self._current.tracker.event({"event": "done"})
-        self._live_timer.stop()
-        workflow = watch.document.workflow
-        run = self._worker.submit(
-            dumps(workflow),
-            base=watch.base,
-            name=watch.past,
-            targets=tuple(targets),
-            output=self._output(),
+        self._has_crashed = False
+        self.pace = Pace()
+        self._run = self._worker.submit(
+            dumps(job.workflow),
+            base=job.base,
+            name=job.past,
+            targets=job.targets,
+            output=job.output,
         )
-        self._runs = {run: watch}
-        watch.last_shown = workflow
-        self._set_current(watch)
-        self.status.emit(self.tr("Running…"))
+        watch = self._watches.get(job.document)
+        if watch is not None:
+            watch.last_shown = job.workflow
+        self.queue.begin(job)
+        # for how long it is going to take
+        self._planner.ask(_plan_number(job), job.workflow, job.base, job.past)
 
     def cancel(self) -> None:
-        """Stop the run; finished steps are kept."""
+        """Stop the job that runs; finished steps are kept, and what waits goes on."""
         self._live_timer.stop()
-        if self._worker is not None and self._current is not None:
+        if self._worker is not None and self.is_running:
             self._worker.cancel()
             self.status.emit(self.tr("Stopping; finished steps are kept"))
 
@@ -352,8 +405,8 @@ class Runner(QObject):
 
     @property
     def is_running(self) -> bool:
-        """Whether a run is on."""
-        return self._current is not None
+        """Whether a job runs."""
+        return self.queue.running is not None
 
     @property
     def is_live(self) -> bool:
@@ -369,26 +422,24 @@ class Runner(QObject):
     def _run_edited(self) -> None:
         watch, self._edited = self._edited, None
         if watch is not None and watch.number in self._watches:
-            self.run(watch)
-
-    def _set_current(self, watch: Watch | None) -> None:
-        was_running = self.is_running
-        self._current = watch
-        if was_running != self.is_running:
-            self.running_changed.emit(self.is_running)
+            self.run_live(watch)
+            self.status.emit(self.tr("Running the edit…"))
 
     # --- events
 
     def _take(self, event: Event) -> None:
-        name = event.get("event")
         self.arrived.emit(event)
-        if name == "worker":
+        if event.get("event") == "worker":
             self._worker_changed(event)
-            return
-        known = self._asked if "request" in event else self._runs
-        watch = known.get(str(event.get("request", event.get("run", ""))))
-        if watch is None:
-            return
+        elif "request" in event:
+            watch = self._asked.get(str(event["request"]))
+            if watch is not None:
+                self._answered(watch, event)
+        elif event.get("run") == self._run and self.queue.running is not None:
+            self._happened(self.queue.running, event)
+
+    def _answered(self, watch: Watch, event: Event) -> None:
+        name = event.get("event")
         if name == "picture":
             made = pictured(event)
             if made is not None:
@@ -397,20 +448,32 @@ class Runner(QObject):
             watch.trajectory.emit(event)
         elif name == "look":
             watch.looked.emit(event)
-        elif name == "preview":
-            self._preview(watch, event)
-        else:
-            self._progress(watch, event)
 
-    def _progress(self, watch: Watch, event: Event) -> None:
-        name = event.get("event")
-        watch.tracker.event(event)
+    def _happened(self, job: Job, event: Event) -> None:
+        """Take in an event of the run that is on; its document may be closed."""
+        name, watch = event.get("event"), self._watches.get(job.document)
+        self.pace.event(event)
+        if name == "picture":
+            made = pictured(event)
+            if made is not None and watch is not None:
+                watch.pictured.emit(made)
+            if made is not None and made.is_saved and made.path is not None:
+                self.saved.emit(job, made)
+            return
+        if name == "preview":
+            if watch is not None:
+                self._preview(watch, event)
+            return
+        if watch is not None:
+            watch.tracker.event(event)
         if name == "failed":
             failure = failure_of(event)
-            watch.failed.emit(failure)
+            if watch is not None:
+                watch.failed.emit(failure)
             self.status.emit(str(failure))
+            self.pace.failed(failure)
         elif name == "done":
-            self._done(watch, event)
+            self._done(job, watch, event)
         if not self._paint_timer.isActive():
             self._paint_timer.start()
 
@@ -424,24 +487,37 @@ class Runner(QObject):
                 node.partition("/")[0], image, step if isinstance(step, int) else 0, state.steps
             )
 
-    def _done(self, watch: Watch, event: Event) -> None:
+    def _done(self, job: Job, watch: Watch | None, event: Event) -> None:
         self._paint()
-        if watch is self._current:
-            self._set_current(None)
-        watch.has_run = watch.has_run or event.get("status") == "ok"
+        status, words = event.get("status"), _ended(event)
+        is_failed = status == "failed"
+        if watch is not None:
+            watch.has_run = watch.has_run or status == "ok"
         # of a failure more was said before
-        if event.get("status") != "failed":
-            self.status.emit(_ended(event))
-        watch.ended.emit(event)
-        if event.get("status") != "failed":
-            self._settled = watch
-            self._settle_timer.start()
+        if not is_failed:
+            self.status.emit(words)
+        self._run = ""
+        how: Ending = "cancelled" if status == "cancelled" else "failed" if is_failed else "done"
+        if self._has_crashed and is_failed:
+            how = "crashed"
+            self.queue.set_hold("crash")
+        seconds = event.get("seconds", 0.0)
+        self.queue.end(
+            how,
+            float(seconds) if isinstance(seconds, int | float) else 0.0,
+            self.pace.failure if is_failed else words,
+        )
+        if watch is not None:
+            watch.ended.emit(event)
+            if not is_failed:
+                self._settled = watch
+                self._settle_timer.start()
 
     def _paint(self) -> None:
-        for watch in {id(one): one for one in self._runs.values()}.values():
+        watch = self._current
+        if watch is not None:
             watch.states_changed.emit(watch.states())
-        if self._current is not None:
-            words = self._current.tracker.progress()
+            words = watch.tracker.progress()
             if words:
                 self.progressed.emit(words)
 
@@ -449,24 +525,35 @@ class Runner(QObject):
         state, what = str(event.get("state", "")), str(event.get("what", ""))
         self.state = state
         if state == "crashed":
+            self._has_crashed = True
             # a run that was lost has a failure of its own
             self.status.emit(self.tr("{}; it is started again").format(what))
         elif state == "stopped" and what:
+            self._has_crashed = True
             failure = Failure(what, str(event.get("where", "")), str(event.get("remedy", "")))
             self.status.emit(str(failure))
             self.broken.emit(failure)
         self.worker_state.emit(state)
 
-    def close(self) -> None:
-        """End the worker."""
+    def _end_worker(self) -> None:
         self._live_timer.stop()
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
         if self._current is not None:
             self._current.tracker.event({"event": "done"})
-        self._runs = {}
-        self._set_current(None)
+        self._run = ""
+
+    def close(self) -> None:
+        """End the worker; nothing runs or waits any more."""
+        self.queue.clear()
+        self._end_worker()
+        self.queue.end("cancelled")
+
+
+def _plan_number(job: Job) -> int:
+    """A number for the plan of a job, where the planner wants a document's: those are not negative."""
+    return -job.number
 
 
 def _ended(event: Mapping[str, object]) -> str:
@@ -479,43 +566,6 @@ def _ended(event: Mapping[str, object]) -> str:
     if saved:
         return _tr("Done in {}: {} model calls, {} saved").format(took, calls, saved)
     return _tr("Done in {}: {} model calls").format(took, calls)
-
-
-def pictured(event: Mapping[str, object]) -> Pictured | None:
-    """The picture of a ``picture`` event; None if it holds no pixels."""
-    image = image_of(event)
-    if image is None:
-        return None
-    path, index, count = event.get("path"), event.get("index"), event.get("count")
-    width, height = event.get("full_width"), event.get("full_height")
-    is_known = isinstance(width, int) and isinstance(height, int)
-    return Pictured(
-        str(event.get("node", "")).partition("/")[0],
-        image,
-        QSize(cast("int", width), cast("int", height)) if is_known else image.size(),
-        Path(path) if isinstance(path, str) and path else None,
-        event.get("is_saved") is True,
-        index if isinstance(index, int) else 0,
-        count if isinstance(count, int) else 1,
-        str(event.get("key", "")),
-        str(event.get("pixels_sha256") or ""),
-        "request" in event,
-    )
-
-
-def image_of(event: Mapping[str, object], name: str = "rgb") -> QImage | None:
-    """The pixels under ``name``: base64 of 8-bit RGB, ``width`` x ``height``; None if there are none."""
-    data, width, height = event.get(name), event.get("width"), event.get("height")
-    if not (isinstance(data, str) and isinstance(width, int) and isinstance(height, int)):
-        return None
-    try:
-        raw = base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if len(raw) != width * height * 3 or not raw:
-        return None
-    # a copy: the image would only borrow the bytes
-    return QImage(raw, width, height, width * 3, QImage.Format.Format_RGB888).copy()
 
 
 def _tr(text: str) -> str:

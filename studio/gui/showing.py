@@ -13,13 +13,15 @@ from PySide6.QtWidgets import QFileDialog
 from studio.errors import StudioError
 from studio.gui.gallery import Entry
 from studio.gui.history import History
+from studio.gui.pictured import Pictured
 from studio.gui.prompts import prompt_of
-from studio.gui.runner import Pictured, Runner
+from studio.gui.runner import Runner
 from studio.gui.surface import Slot
 from studio.gui.viewer import Viewer
 
 if TYPE_CHECKING:
     from studio.gui.page import Page
+    from studio.gui.queue import Job
 
 Picture = tuple[QImage, str, Path | None]
 """Pixels, a name, and the file if there is one."""
@@ -44,6 +46,7 @@ class Showing(QObject):
         self._page: Page | None = None
         self._live: Slot | None = "A"
         """Where the document's pictures are shown; None: two of the history stand against each other."""
+        runner.saved.connect(self._remember)
         viewer.save_requested.connect(self.save_picture)
         history.shown.connect(self.recall)
 
@@ -53,6 +56,7 @@ class Showing(QObject):
             self._page.canvas.shown_in_viewer.disconnect(self.view)
             self._page.previewed.disconnect(self._previewed)
             self._page.pictured.disconnect(self._pictured)
+            self._page.watch.stored.disconnect(self._look_again)
         self._page = page
         if page is None:
             self.viewer.clear()
@@ -60,6 +64,7 @@ class Showing(QObject):
         page.canvas.shown_in_viewer.connect(self.view)
         page.previewed.connect(self._previewed)
         page.pictured.connect(self._pictured)
+        page.watch.stored.connect(self._look_again)
         self.viewer.clear("A")
         self.show_last()
 
@@ -114,8 +119,6 @@ class Showing(QObject):
         page = self._page
         if page is None:
             return
-        if made.is_saved and made.path is not None and not made.is_asked:
-            self._remember(page, made)
         if made.index == 0 and page.viewed in (None, made.node):
             page.last = made
             if not self.is_held:
@@ -133,21 +136,28 @@ class Showing(QObject):
 
     # --- the history
 
-    def _remember(self, page: Page, made: Pictured) -> None:
+    def _remember(self, job: Job, made: Pictured) -> None:
         from studio.workflow import dumps
 
-        workflow = page.watch.last_shown
-        if workflow is None or made.path is None:
+        if made.path is None:
             return
         self.history.add(
             made.image,
             path=made.path,
             pixels_sha256=made.sha256,
             node=made.node,
-            title=page.document.title,
-            prompt=prompt_of(workflow),
-            workflow=dumps(workflow),
+            title=job.title,
+            prompt=prompt_of(job.workflow),
+            workflow=dumps(job.workflow),
         )
+
+    def _look_again(self) -> None:
+        """Something else runs, but what the document is now is stored: look at it beside the run."""
+        page = self._page
+        if page is not None:
+            node = page.viewed or (page.last.node if page.last is not None else "")
+            if node:
+                self._runner.look(page.watch, node)
 
     def recall(self, entry: Entry) -> None:
         """Show a picture of the history."""

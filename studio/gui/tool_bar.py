@@ -8,24 +8,46 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QSizePolicy, QToolBar, QToolButton, QWidget
 
 from studio.gui.actions import Actions, plain
+from studio.gui.theme import Theme, icon
 
-_SHOWN = ("run.run", "run.cancel", "run.live", "", "edit.undo", "edit.redo")
+_SHOWN = (
+    "run.run",
+    "run.cancel",
+    "run.live",
+    "",
+    "run.variations",
+    "queue",
+    "",
+    "edit.undo",
+    "edit.redo",
+)
 
 
 class ToolBar(QToolBar):
     """A row of buttons; at its end the device, which leads to the settings."""
 
     settings_asked = Signal()
+    queue_asked = Signal()
 
-    def __init__(self, actions: Actions, parent: QWidget) -> None:
+    def __init__(self, actions: Actions, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Tool bar"))
         self.setObjectName("tools")
         self.setMovable(False)
         self.setIconSize(QSize(20, 20))
+        self.queue = QToolButton()
+        self.queue.setIcon(icon("queue", theme))
+        self.queue.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.queue.setAutoRaise(True)
+        self.queue.setToolTip(self.tr("What runs and what waits"))
+        self.queue.clicked.connect(self.queue_asked)
+        self.show_count(0)
         for name in _SHOWN:
             if not name:
                 self.addSeparator()
+                continue
+            if name == "queue":
+                self.addWidget(self.queue)
                 continue
             self.addAction(actions[name])
             button = self.widgetForAction(actions[name])
@@ -34,6 +56,7 @@ class ToolBar(QToolBar):
                 if name.startswith("run."):
                     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         actions["run.live"].setIconText(self.tr("Live"))
+        actions["run.variations"].setIconText(self.tr("Variations"))
         space = QWidget()
         space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(space)
@@ -45,6 +68,15 @@ class ToolBar(QToolBar):
         self.device.setToolTip(self.tr("Where it is computed; click for the settings"))
         self.device.clicked.connect(self.settings_asked)
         self.addWidget(self.device)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Show in other colours; the actions have icons of their own."""
+        self.queue.setIcon(icon("queue", theme))
+
+    def show_count(self, count: int) -> None:
+        """Show how many jobs run or wait."""
+        self.queue.setText(self.tr("Queue: {}").format(count) if count else self.tr("Queue"))
+        self.queue.setAccessibleName(self.queue.text())
 
     def show_state(self, state: str) -> None:
         """Show what has become of the worker: starting, crashed, stopped; anything else says nothing."""

@@ -178,6 +178,79 @@ class Tracker:
         return found
 
 
+class Pace:
+    """How far a run is, and how long it is going to take: by the plan, and by the steps of the loop that runs."""
+
+    def __init__(self) -> None:
+        self._ahead: dict[str, float | None] = {}
+        """Seconds that nodes ahead are expected to take; None: unknown."""
+        self._over: set[str] = set()
+        self._states = Tracker()
+        self._spent_s = 0.0
+        self.failure = ""
+        """What went wrong, in a line."""
+
+    def plan(self, outcome: Outcome) -> None:
+        """Take over what planning expects; nodes that are over by now are left out."""
+        for node in outcome.plan.nodes if outcome.plan is not None else ():
+            if node.status in ("runs", "resumes") and node.node not in self._over:
+                self._ahead[node.node] = node.seconds
+
+    def event(self, event: Mapping[str, object]) -> None:
+        """Take in an event of the run."""
+        self._states.event(event)
+        if event.get("event") == "finished":
+            node = str(event.get("node", ""))
+            self._over.add(node)
+            self._ahead.pop(node, None)
+            self._spent_s += _number(event, "seconds")
+
+    def failed(self, failure: Failure) -> None:
+        """Take down what went wrong."""
+        self.failure = str(failure)
+
+    @property
+    def _running(self) -> tuple[str, NodeState] | None:
+        found = ((n, one) for n, one in self._states.flat.items() if one.status == "running")
+        return next(found, None)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """How long it is still expected to take; None if that is not known."""
+        running = self._running
+        name, state = running if running is not None else ("", NodeState())
+        rest = [seconds for node, seconds in self._ahead.items() if node != name]
+        planned = self._ahead.get(name, 0.0)
+        if state.eta_seconds is not None:
+            mine: float | None = state.eta_seconds
+        else:
+            mine = planned if planned is None else planned * (1.0 - (state.fraction or 0.0))
+        if mine is None or any(seconds is None for seconds in rest):
+            return None
+        return mine + sum(seconds for seconds in rest if seconds is not None)
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, 0 to 1; None if that is not known."""
+        running, eta = self._running, self.eta_seconds
+        state = running[1] if running is not None else NodeState()
+        if eta is None:
+            return state.fraction
+        return None if not state.steps else self._share(state, eta)
+
+    def _share(self, state: NodeState, eta: float) -> float | None:
+        done = state.fraction or 0.0
+        if state.eta_seconds is None or not 0.0 < done < 1.0:
+            return done
+        spent = self._spent_s + state.eta_seconds * done / (1.0 - done)
+        return spent / (spent + eta) if spent + eta > 0 else None
+
+    @property
+    def words(self) -> str:
+        """What runs and how far it is, in a line; "" before anything does."""
+        return self._states.progress()
+
+
 _WEIGHTIEST: Sequence[Status] = (
     "failed",
     "running",

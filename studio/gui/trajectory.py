@@ -10,8 +10,9 @@ from PySide6.QtGui import QImage
 
 from studio.errors import StudioError
 from studio.graph import NodeKind, Types
+from studio.gui.pictured import image_of
 from studio.gui.prompts import branched
-from studio.gui.runner import Runner, image_of
+from studio.gui.runner import Runner
 from studio.gui.scrubber import Frame, Scrubber
 from studio.gui.showing import Showing
 

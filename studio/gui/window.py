@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from studio.gui.page import Page
     from studio.gui.panels import Panels
     from studio.gui.planner import Planner
+    from studio.gui.queue import Job
     from studio.gui.runner import Event, Runner, WorkerLike
     from studio.gui.states import Failure
     from studio.gui.tracking import Outcome
+    from studio.gui.variations import How
     from studio.session import Settings
 
 WINDOW_SIZE = QSize(1440, 900)
@@ -63,6 +65,8 @@ class Window(QMainWindow):
         self._planner: Planner | None = None
         self.panels: Panels | None = None
         self.intake: Intake | None = None
+        self._varied: tuple[int, How] = (4, "consecutive")
+        """How many variations were asked for last, and how their seeds were found."""
         self._was_painted = False
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAcceptDrops(True)
@@ -77,7 +81,7 @@ class Window(QMainWindow):
         self.statusBar().addPermanentWidget(self.ahead, 1)
         self.actions_ = Actions(self, table(self), self._icon)
         self.menus = Menus(self, preferences)
-        self.bar = ToolBar(self.actions_, self)
+        self.bar = ToolBar(self.actions_, theme, self)
         self.addToolBar(self.bar)
         self._connect()
         self._fill_menus()
@@ -112,7 +116,7 @@ class Window(QMainWindow):
         self.runner.status.connect(self.say)
         self.runner.progressed.connect(self.said.setText)
         self.runner.broken.connect(self._broken)
-        self.runner.running_changed.connect(self.refresh)
+        self.runner.queue.changed.connect(self.refresh)
         self.runner.worker_state.connect(self._worker_state)
         self.runner.arrived.connect(self.bar.show_machine)
         self.documents.start(types, self.runner)
@@ -126,6 +130,9 @@ class Window(QMainWindow):
         self.panels.library.add_requested.connect(self.intake.add_node)
         self.panels.restore_asked.connect(self.documents.open_text)
         self.panels.failed.connect(self.complain)
+        self.panels.queue.open_asked.connect(self._open_job)
+        self.panels.queue.counted.connect(self.bar.show_count)
+        self.bar.queue_asked.connect(self.panels.show_queue)
         self._planner.models_found.connect(self.panels.show_models)
         self._planner.list_models()
         self._fill_menus()
@@ -179,6 +186,14 @@ class Window(QMainWindow):
     def is_running(self) -> bool:
         """Whether a run is on."""
         return self.runner is not None and self.runner.is_running
+
+    def is_held(self) -> bool:
+        """Whether the queue is held."""
+        return self.runner is not None and bool(self.runner.queue.hold)
+
+    def has_waiting(self) -> bool:
+        """Whether runs wait in the queue."""
+        return self.runner is not None and bool(self.runner.queue.waiting)
 
     def is_live(self) -> bool:
         """Whether every edit runs."""
@@ -314,11 +329,17 @@ class Window(QMainWindow):
             self.runner.restart_worker()
 
     def run(self) -> None:
-        """Run the document in front."""
+        """Run the document in front: at once if nothing runs, else after what waits."""
         if self.page is not None and self.runner is not None:
             self.documents.take_typed()
             self.page.failure.hide()
             self.runner.run(self.page.watch)
+
+    def run_first(self) -> None:
+        """Run the document in front before all that waits."""
+        if self.page is not None and self.runner is not None:
+            self.page.failure.hide()
+            self.runner.run(self.page.watch, is_first=True)
 
     def run_to(self, node: str) -> None:
         """Run what a node needs, and show what it gives."""
@@ -349,10 +370,50 @@ class Window(QMainWindow):
             self.runner.set_live(not self.runner.is_live)
             if self.runner.is_live:
                 self.say(self.tr("Live: every edit runs at once"))
-                self.run()
+                if self.page is not None:
+                    self.page.failure.hide()
+                    self.runner.run_live(self.page.watch)
             else:
                 self.say(self.tr("Live mode is off"))
         self.refresh()
+
+    def toggle_hold(self) -> None:
+        """Hold back what waits in the queue, or let it go on."""
+        if self.panels is not None:
+            self.panels.queue.toggle_hold()
+
+    def drop_waiting(self) -> None:
+        """Let nothing wait in the queue."""
+        if self.panels is not None:
+            self.panels.queue.drop_all()
+
+    def ask_variations(self) -> None:
+        """Ask how many variations of the document in front are to be queued."""
+        from studio.gui.variations import VariationsDialog, seeds
+
+        page = self.page
+        if page is None or self.panels is None:
+            return
+        document = page.document
+        found = seeds(document.workflow, document.types, self.panels.inspector.locked_seeds)
+        if not found:
+            self.say(self.tr("There is no seed to vary: the workflow has none, or all are locked"))
+            return
+        dialog = VariationsDialog(found, *self._varied, self)
+        dialog.accepted.connect(self._variations_chosen)
+        dialog.open()
+
+    def _variations_chosen(self) -> None:
+        from studio.gui.variations import VariationsDialog
+
+        dialog, page = self.sender(), self.page
+        if isinstance(dialog, VariationsDialog) and page is not None and self.runner is not None:
+            self._varied = (dialog.count, dialog.how)
+            page.failure.hide()
+            self.runner.run_variations(page.watch, dialog.variations(page.document.workflow))
+
+    def _open_job(self, job: Job) -> None:
+        self.documents.open_copy(job.workflow, job.title, job.base)
 
     # --- looks
 
@@ -362,6 +423,7 @@ class Window(QMainWindow):
         for name, action in self.actions_.table.items():
             if action.icon:
                 self.actions_[name].setIcon(icon(action.icon, theme))
+        self.bar.set_theme(theme)
         self.documents.set_theme(theme)
         if self.panels is not None:
             self.panels.set_theme(theme)
@@ -411,12 +473,35 @@ class Window(QMainWindow):
 
     # --- the end
 
+    def _may_drop_queue(self) -> bool:
+        """Ask about runs that wait; False if the user would rather stay."""
+        count = self.runner.queue.asked if self.runner is not None else 0
+        if not count:
+            return True
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(self.tr("Runs are waiting"))
+        box.setText(
+            self.tr("1 run waits in the queue.")
+            if count == 1
+            else self.tr("{} runs wait in the queue.").format(count)
+        )
+        box.setInformativeText(self.tr("What waits is dropped when the window closes."))
+        close = box.addButton(self.tr("&Close and drop"), QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(stay)
+        box.exec()
+        return box.clickedButton() is close
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask about unsaved work, remember where everything stands, end the worker."""
         for page in self.documents.pages:
             if not self.documents.may_close(page):
                 event.ignore()
                 return
+        if not self._may_drop_queue():
+            event.ignore()
+            return
         self._preferences.set_layout("geometry", self.saveGeometry())
         if self.panels is not None:
             self._preferences.set_layout("docks", self.panels.leave())

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PySide6.QtCore import QPoint
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QPoint, QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from studio.gui.app import Program
@@ -134,6 +134,8 @@ class Desk:
     def close(self) -> None:
         """End without questions."""
         for window in list(self.program.windows):
+            if window.runner is not None:
+                window.runner.queue.clear()
             for page in window.documents.pages:
                 page.document.save(self.folder / f"kept-{time.monotonic_ns()}.json")
             window.close()
@@ -143,6 +145,18 @@ def front(window: Window) -> Page:
     """The document in front, which there must be."""
     assert window.page is not None
     return window.page
+
+
+def answer(text: str) -> None:
+    """Press the button of the question that is about to be asked."""
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        buttons = {button.text().replace("&", ""): button for button in box.buttons()}
+        buttons[text].click()
+
+    QTimer.singleShot(0, press)
 
 
 def in_view(page: Page, node: str) -> QPoint:

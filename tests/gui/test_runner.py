@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId
 from studio.gui import edits
-from studio.gui.runner import Pictured, image_of, pictured
+from studio.gui.pictured import Pictured, image_of, pictured
 from studio.gui.states import Failure, NodeState
 from studio.gui.tracking import Outcome
 from studio.workflow import dumps
@@ -81,10 +81,11 @@ def test_events_reach_the_canvas(desk: Desk, qtbot: QtBot) -> None:
     assert window.said.text() == "Done in 1.5 s: 20 model calls"
 
 
-def test_events_of_an_older_run_are_dropped(desk: Desk, qtbot: QtBot) -> None:
+def test_events_of_a_run_that_was_replaced_are_dropped(desk: Desk, qtbot: QtBot) -> None:
     window, page = desk.opened()
-    window.run()
-    window.run()
+    window.toggle_live()
+    set_guidance(desk, 8.0)
+    qtbot.waitUntil(lambda: desk.worker.runs == 2)
     desk.worker.on_event({"event": "node", "run": "run-1", "node": "denoise", "steps": 20})
     desk.worker.say("node", node="decode", steps=0, from_step=0)
     qtbot.waitUntil(lambda: page.watch.tracker.flat["decode"].status == "running")

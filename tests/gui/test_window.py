@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
     QLineEdit,
-    QMessageBox,
     QTextBrowser,
     QToolButton,
     QWidget,
@@ -34,7 +33,7 @@ from studio.pictures import WORKFLOW, with_text
 from studio.resources import resource
 from studio.workflow import load
 from tests.gui import hands
-from tests.gui.desk import INPAINT, TEXT_TO_IMAGE, Desk, front, in_view, pixels
+from tests.gui.desk import INPAINT, TEXT_TO_IMAGE, Desk, answer, front, in_view, pixels
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -49,18 +48,6 @@ def panels_of(window: Window) -> Panels:
 def intake_of(window: Window) -> Intake:
     assert window.intake is not None
     return window.intake
-
-
-def answer(text: str) -> None:
-    """Press the button of the question that is about to be asked."""
-
-    def press() -> None:
-        box = QApplication.activeModalWidget()
-        assert isinstance(box, QMessageBox)
-        buttons = {button.text().replace("&", ""): button for button in box.buttons()}
-        buttons[text].click()
-
-    QTimer.singleShot(0, press)
 
 
 def modify(window: Window, value: float = 7.5) -> Document:

@@ -103,6 +103,11 @@ class Inspector(QScrollArea):
         """Where the node's name is typed; None where no single node is shown."""
         return self.header.field
 
+    @property
+    def locked_seeds(self) -> frozenset[Place]:
+        """The seeds of the document that are locked."""
+        return self._seeds.locked
+
     def show_nodes(self, ids: Iterable[str], path: Path = ()) -> None:
         """Show nodes of the graph that ``path`` leads to; ids that it lacks are left out."""
         scope = Scope(self._document, path)

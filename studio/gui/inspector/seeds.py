@@ -45,6 +45,11 @@ class Seeds:
         """Whether any of them is kept."""
         return any(place in self._locked for place in places)
 
+    @property
+    def locked(self) -> frozenset[Place]:
+        """Those that are kept."""
+        return frozenset(self._locked)
+
     def lock(self, places: Iterable[Place], is_locked: bool) -> None:
         """Keep seeds, or let them go."""
         for place in places:
