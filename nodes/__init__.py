@@ -52,16 +52,33 @@ from nodes.schedule import (
 )
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
 from nodes.vae import vae_decode, vae_encode
+from nodes.value import (
+    arithmetic,
+    boolean,
+    choose_number,
+    choose_text,
+    format_text,
+    integer,
+    join_text,
+    number,
+    seed,
+    text_value,
+)
 
 __all__ = [
     "Denoise",
+    "arithmetic",
     "beta_schedule",
+    "boolean",
+    "choose_number",
+    "choose_text",
     "combine_masks",
     "control",
     "custom_sigmas",
     "empty_latents",
     "exponential_sigmas",
     "feather_mask",
+    "format_text",
     "forward_diffusion",
     "grow_mask",
     "guidance_curve",
@@ -73,8 +90,10 @@ __all__ = [
     "image_pad",
     "image_resize",
     "inpaint_mask",
+    "integer",
     "invert_mask",
     "join_masks",
+    "join_text",
     "karras_sigmas",
     "latent_batch",
     "latent_blend",
@@ -96,6 +115,7 @@ __all__ = [
     "mask_window",
     "noise_source",
     "noise_variation",
+    "number",
     "preview",
     "prompt_mix",
     "prompt_schedule",
@@ -103,7 +123,9 @@ __all__ = [
     "save_animation",
     "save_image",
     "scheduler",
+    "seed",
     "text_encoder",
+    "text_value",
     "vae_decode",
     "vae_encode",
 ]

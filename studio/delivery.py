@@ -63,19 +63,23 @@ class Delivery:
         if _reads_files(plan):
             made["base"] = Path(os.path.relpath(self.base, self.folder)).as_posix()
         return {
-            WORKFLOW: dumps(self._with_digests()),
+            WORKFLOW: dumps(self._with_digests(plan)),
             MANIFEST: json.dumps(made, ensure_ascii=False, sort_keys=True),
             PARAMETERS: _parameters(item, plan, number),
         }
 
-    def _with_digests(self) -> Workflow:
+    def _with_digests(self, plan: Sequence[Keyed]) -> Workflow:
         """The workflow with the content of every model that it names, so that no other of that name is taken for it."""
+        given = {item.id: item.params for item in plan}
 
         def known(graph: Graph) -> Graph:
+            # of a group's body each instance may be given another model by a link
+            by_link = given if graph is self.workflow.graph else {}
             for node in graph:
                 declared = self.types.get(node.type)
                 for param in declared.params if declared and declared.param("digest") else ():
-                    name = node.params.get(param.name)
+                    params = by_link.get(node.id, {}) if param.name in node.inputs else node.params
+                    name = params.get(param.name)
                     if isinstance(param.hint, ModelName) and isinstance(name, str):
                         # a branch that did not run may name what is not here
                         with contextlib.suppress(ModelError):

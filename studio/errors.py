@@ -58,6 +58,12 @@ class GraphError(StudioError):
         self.node = node
         self.port = port
 
+    def located(self, node: str) -> StudioError:
+        """Return this error as one of ``node``, unless it names a node already."""
+        if not self.node:
+            self.node = node
+        return super().located(node)
+
 
 class ArgumentError(StudioError):
     """Arguments that name something that does not exist or do not fit together."""

@@ -80,6 +80,13 @@ class Param:
     hint: Hint | None = None
     nullable: bool = False
     help: str = ""
+    takes: type[Value] | None = None
+    """What may be linked into it, as into a port of its name; None: nothing."""
+
+    @property
+    def port(self) -> Port | None:
+        """The parameter as the port that a link enters, or None if it takes none."""
+        return Port(self.name, self.takes, True, self.help) if self.takes else None
 
     def check(self, value: Json) -> Json:
         """Return ``value`` in canonical form (an integer given for a float becomes one).
@@ -182,8 +189,8 @@ class NodeType:
 
     @property
     def title(self) -> str:
-        """The name that artists read: ``vae_decode`` is "Vae decode"."""
-        return self.id.replace("_", " ").capitalize()
+        """The name that artists read: ``vae_decode`` is "VAE decode"."""
+        return titled(self.id.removeprefix(Graph.GROUP))
 
     @property
     def summary(self) -> str:
@@ -202,14 +209,45 @@ class NodeType:
         """The parameter of that name, or None."""
         return next((param for param in self.params if param.name == name), None)
 
+    @property
+    def sockets(self) -> tuple[Port, ...]:
+        """All that a link may enter: the input ports, then every parameter that takes one, as a port."""
+        ports = (param.port for param in self.params)
+        return (*self.inputs, *(port for port in ports if port is not None))
+
+    def socket(self, name: str) -> Port | None:
+        """The input port or linkable parameter of that name, as a port; None if there is neither."""
+        port = self.input(name)
+        if port is None and (param := self.param(name)) is not None:
+            return param.port
+        return port
+
     def defaults(self) -> dict[str, Json]:
         """Every parameter with its default."""
         return {param.name: param.default for param in self.params}
 
 
+_SPELLINGS: Mapping[str, str] = {
+    "clip": "CLIP",
+    "controlnet": "ControlNet",
+    "gif": "GIF",
+    "lora": "LoRA",
+    "unet": "U-Net",
+    "vae": "VAE",
+}
+"""Words that are not spelt as others are, wherever in a title they stand."""
+
+
+def titled(name: str) -> str:
+    """A name as artists read it: ``load_vae`` is "Load VAE"."""
+    first, *rest = name.split("_")
+    words = [_SPELLINGS.get(first, first.capitalize())]
+    return " ".join([*words, *(_SPELLINGS.get(word, word) for word in rest)])
+
+
 @dataclass(frozen=True)
 class Link:
-    """The source of an input: one output of a node, written ``node.output``."""
+    """The source of an input or of a parameter: one output of a node, written ``node.output``."""
 
     node: NodeId
     output: str
@@ -232,7 +270,11 @@ _EMPTY: Mapping[str, Json] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a graph; what its type does not know is in ``extra`` and is kept."""
+    """A node of a graph; what its type does not know is in ``extra`` and is kept.
+
+    ``inputs`` may name a parameter too: the link then gives its value, and the one in ``params`` holds once the link
+    is cut or gives nothing.
+    """
 
     id: NodeId
     type: str

@@ -14,13 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from studio.errors import FileError, NodeError, StudioError
+from studio.errors import FileError, GraphError, NodeError, StudioError
 from studio.facts import Facts, file_digest
-from studio.graph import Graph, Json, Key, Node, NodeId, NodeKind, NodeType, Ref, Types, Value
+from studio.graph import (
+    Graph,
+    Json,
+    Key,
+    Node,
+    NodeId,
+    NodeKind,
+    NodeType,
+    Param,
+    Ref,
+    Types,
+    Value,
+)
 from studio.keys import digest
 from studio.numerics import Numerics
 from studio.registry import Chain, File, Loop, Models, NotKnown, Spec, outputs
-from studio.values import Timeline
+from studio.validation import admitted
+from studio.values import Constant, Timeline
 
 Argument = Ref | Value | None
 
@@ -77,7 +90,7 @@ class Keyed:
     ports: Mapping[str, Argument]
     """By input port: a reference to a result, or a description (which may hold references)."""
     params: Mapping[str, Json]
-    """By parameter, complete and canonical; files as absolute paths."""
+    """By parameter, complete and canonical, as links give them; files as absolute paths."""
     described: Mapping[str, Value] | None = None
     """The outputs of a describing node."""
     chains: tuple[KeyedChain, ...] = ()
@@ -123,8 +136,10 @@ def key_graph(
 ) -> list[Keyed]:
     """Key every node that the targets need, in topological order.
 
+    What is linked into a parameter stands in its place before anything is hashed: a link gives the key that the value
+    would give, had it been set.
     ``graph`` is flat, active and sound (``studio.validation``). Raises NodeError, with the node's name, where a
-    describing node fails or a file is missing.
+    describing node fails or a file is missing, and GraphError where what is linked into a parameter does not fit it.
     """
     needed = graph.needed(targets)
     class_digest = digest(context.numerics)
@@ -147,7 +162,7 @@ def _key_node(
     class_digest: Key,
 ) -> Keyed:
     ports = {port.name: _argument(node, port.name, port.type, done) for port in node_type.inputs}
-    params, hashed = _params(node, node_type, context)
+    params, hashed = _params(node, node_type, done, context)
     document: dict[str, Json] = {
         "type": node_type.id,
         "version": node_type.version,
@@ -202,14 +217,33 @@ def _argument(
     return value
 
 
+def _linked(node: Node, param: Param, done: Mapping[NodeId, Keyed]) -> Json:
+    """The value that is linked into a parameter, in canonical form."""
+    link = node.inputs[param.name]
+    constant = (done[link.node].described or {}).get(link.output)
+    assert isinstance(constant, Constant), f"{link} was not validated"
+    try:
+        return param.check(constant.value)
+    except ValueError as error:
+        raise GraphError(
+            node.id,
+            param.name,
+            f"{error} (linked from {link})",
+            remedy=f"let {link.node} {admitted(param)}, or cut the link",
+        ) from error
+
+
 def _params(
-    node: Node, node_type: NodeType, context: PlanningContext
+    node: Node, node_type: NodeType, done: Mapping[NodeId, Keyed], context: PlanningContext
 ) -> tuple[dict[str, Json], dict[str, Json]]:
     """The parameters as the node is given them, and as they enter the key."""
     given: dict[str, Json] = {}
     hashed: dict[str, Json] = {}
     for param in node_type.params:
-        value = param.check(node.params.get(param.name, param.default))
+        if param.name in node.inputs:
+            value = _linked(node, param, done)
+        else:
+            value = param.check(node.params.get(param.name, param.default))
         given[param.name] = hashed[param.name] = value
         if isinstance(param.hint, File) and value:
             path = (context.base / str(value)).absolute()
@@ -490,7 +524,8 @@ def _own_causes(item: Keyed, before: Mapping[str, Json]) -> Iterator[str]:
     old = old if isinstance(old, dict) else {}
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
-            yield f"{item.id}.{name}: {_shown(old.get(name))} -> {_shown(new.get(name))}"
+            source = f" ({item.node.inputs[name]})" if name in item.node.inputs else ""
+            yield f"{item.id}.{name}: {_shown(old.get(name))} -> {_shown(new.get(name))}{source}"
     now, was = _inputs(item.document), _inputs(before)
     for port in sorted({*now, *was}):
         source, target = was.get(port, ("nothing",))[0], now.get(port, ("nothing",))[0]

@@ -9,10 +9,10 @@
         \"\"\"Noise levels of Karras et al. 2022, eq. 5.\"\"\"
 
 An argument annotated with a ``Value`` type is an input port (``| None``: optional); any other is a
-parameter, whose widget follows from its type and hint and which needs a default. ``ctx`` (``Planning`` or
-``Context``) is injected. The return annotation gives the outputs: a ``NamedTuple`` for several,
-``Annotated[T, Output("name")]`` to name a single one, else the type's name in snake case. The docstring is the
-help; a line ``name: text`` in it is the help of that port or parameter.
+parameter, whose widget follows from its type and hint, which needs a default and, save for lists, takes a link
+as well. ``ctx`` (``Planning`` or ``Context``) is injected. The return annotation gives the outputs: a
+``NamedTuple`` for several, ``Annotated[T, Output("name")]`` to name a single one, else the type's name in snake
+case. The docstring is the help; a line ``name: text`` in it is the help of that port or parameter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, get_args, get_or
 
 from studio.errors import PackError
 from studio.graph import NODE_ID, Hint, Json, NodeKind, NodeType, Param, ParamKind, Port, Ref, Value
-from studio.values import Described, State
+from studio.values import Boolean, Constant, Described, Integer, Number, State, Text
 
 if TYPE_CHECKING:
     from studio.models.pool import Pool
@@ -319,6 +319,13 @@ _KINDS: Mapping[object, ParamKind] = {
     str: ParamKind.TEXT,
     list: ParamKind.LIST,
 }
+_TAKES: Mapping[ParamKind, type[Constant]] = {
+    ParamKind.BOOL: Boolean,
+    ParamKind.INT: Integer,
+    ParamKind.FLOAT: Number,
+    ParamKind.TEXT: Text,
+}
+"""What may be linked into a parameter; lists have no socket."""
 
 
 def node(
@@ -366,10 +373,24 @@ def node(
             is_output=is_output,
             wants_context=wants_context,
         )
+        _refuse_late_constants(declared)
         setattr(implementation, _ATTRIBUTE, declared)
         return implementation
 
     return declare
+
+
+def _refuse_late_constants(declared: NodeType) -> None:
+    """Raise PackError if a node that has to run gives what planning has to know."""
+    if declared.kind is NodeKind.DESCRIBE:
+        return
+    for port in declared.outputs:
+        if issubclass(port.type, Constant):
+            raise PackError(
+                f"gives {port.type.__name__}, which has to be known while planning",
+                where=declared.id,
+                remedy="declare it with kind=NodeKind.DESCRIBE",
+            )
 
 
 def node_type(implementation: object) -> NodeType | None:
@@ -412,7 +433,8 @@ def _arguments(
             raise PackError(f"argument {name} is neither a port nor a parameter", where=type_id)
         if parameter.default is inspect.Parameter.empty:
             raise PackError(f"parameter {name} has no default", where=type_id)
-        param = Param(name, kind, parameter.default, hint, is_optional, helps.get(name, ""))
+        help_line, takes = helps.get(name, ""), _TAKES.get(kind)
+        param = Param(name, kind, parameter.default, hint, is_optional, help_line, takes)
         try:
             param = replace(param, default=param.check(param.default))
         except ValueError as error:

@@ -39,8 +39,9 @@ def active(graph: Graph, types: Types) -> Active:
     """Apply mute and bypass.
 
     A muted node gives nothing: links from it vanish, and a node that thereby loses a required input is off as
-    well, and so on downstream. Links from an output of a bypassed node come from the source of its first linked
-    input (in the order of the declaration) whose type fits that output; where there is none, they vanish.
+    well, and so on downstream; a parameter that loses its link has its own value again. Links from an output of a
+    bypassed node come from the source of its first linked input or parameter (in the order of the declaration) whose
+    type fits that output; where there is none, they vanish.
     """
     if all(node.mode == "normal" for node in graph):
         return Active(graph)
@@ -91,7 +92,7 @@ def passed(node: Node, declared: NodeType | None, output: str) -> Link | None:
     return next(
         (
             node.inputs[candidate.name]
-            for candidate in declared.inputs
+            for candidate in declared.sockets
             if candidate.name in node.inputs and fits(candidate.type, port.type)
         ),
         None,
@@ -173,10 +174,10 @@ def _has_cycle(graph: Graph, wanted: AbstractSet[NodeId]) -> bool:
 
 @dataclass(frozen=True)
 class _Schema:
-    """A node type, its ports and parameters by name."""
+    """A node type, what links may enter, its parameters and outputs by name."""
 
     declared: NodeType
-    inputs: Mapping[str, Port]
+    sockets: Mapping[str, Port]
     params: Mapping[str, Param]
     outputs: Mapping[str, Port]
     required: tuple[Port, ...]
@@ -185,7 +186,7 @@ class _Schema:
     def of(cls, declared: NodeType) -> _Schema:
         return cls(
             declared,
-            {port.name: port for port in declared.inputs},
+            {port.name: port for port in declared.sockets},
             {param.name: param for param in declared.params},
             {port.name: port for port in declared.outputs},
             tuple(port for port in declared.inputs if not port.optional),
@@ -270,11 +271,9 @@ class _Checker:
         )
 
     def _link(self, schema: _Schema, node: Node, name: str, link: Link) -> GraphError | None:
-        port = schema.inputs.get(name)
+        port = schema.sockets.get(name)
         if port is None:
-            return GraphError(
-                node.id, name, f"{node.type} has no such input", remedy=nearest(name, schema.inputs)
-            )
+            return _no_socket(schema, node, name)
         source = self._graph.nodes.get(link.node)
         if source is None:
             if link.node in self._groups:
@@ -337,6 +336,16 @@ class _Checker:
             if any(fits(output.type, wanted) for output in self._types[name].outputs)
         )
         return f"add a node that gives {wanted.__name__}" + (f": {declared}" if declared else "")
+
+
+def _no_socket(schema: _Schema, node: Node, name: str) -> GraphError:
+    if name in schema.params:
+        return GraphError(
+            node.id, name, "is a list, which takes no link", remedy="remove the link, and set it"
+        )
+    return GraphError(
+        node.id, name, f"{node.type} has no such input", remedy=nearest(name, schema.sockets)
+    )
 
 
 def _first(names: Iterable[str], count: int = 3) -> str:

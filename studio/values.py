@@ -1,8 +1,9 @@
 """The socket types: what flows between nodes, as frozen values that need no torch to be named.
 
-Two kinds. *Results* hold tensors (float32 on the CPU unless said otherwise) or encoded files and live
-in the store under their key. *Descriptions* say what is meant (a model, a schedule, a noise) without
-computing it; they are plain data, are evaluated while planning and enter keys by value.
+Three kinds. *Plain values* stand in for parameters and are hashed as these. *Results* hold tensors (float32 on the
+CPU unless said otherwise) or encoded files and live in the store under their key. *Descriptions* say what is meant (a
+model, a schedule, a noise) without computing it; they are plain data, are evaluated while planning and enter keys by
+value.
 """
 
 from __future__ import annotations
@@ -21,6 +22,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Resolve = Callable[[Ref], Value]
+
+
+# --- plain values
+
+
+@dataclass(frozen=True)
+class Constant(Value):
+    """A plain value that may be linked into a parameter. Describing nodes alone give it: it is known while planning."""
+
+    value: Json
+
+
+@dataclass(frozen=True)
+class Number(Constant):
+    """A number: a float, or an int of any size."""
+
+
+@dataclass(frozen=True)
+class Integer(Number):
+    """A whole number, exact; fits wherever a number does."""
+
+
+@dataclass(frozen=True)
+class Text(Constant):
+    """Text: a str."""
+
+
+@dataclass(frozen=True)
+class Boolean(Constant):
+    """A yes or no: a bool."""
 
 
 # --- results

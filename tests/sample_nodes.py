@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from studio.graph import NodeKind, Types
-from studio.registry import Choice, Multiline, Points, Range, Seed, node, node_type
-from studio.values import Conditioning, Embedding, Image, Latents, Noise, Picture
+from studio.registry import Choice, Multiline, Output, Points, Range, Seed, node, node_type
+from studio.values import (
+    Conditioning,
+    Embedding,
+    Image,
+    Integer,
+    Latents,
+    Noise,
+    Number,
+    Picture,
+    Text,
+)
 
 
 @node("text", version=1, category="text")
@@ -58,8 +68,26 @@ def save(image: Image, name: str = "picture") -> Picture:
     raise AssertionError("only declared")
 
 
+@node("count", version=1, category="value", kind=NodeKind.DESCRIBE)
+def count(value: int = 8) -> Annotated[Integer, Output("value")]:
+    """A whole number."""
+    raise AssertionError("only declared")
+
+
+@node("amount", version=1, category="value", kind=NodeKind.DESCRIBE)
+def amount(of: Number | None = None, value: float = 0.5) -> Annotated[Number, Output("value")]:
+    """A number."""
+    raise AssertionError("only declared")
+
+
+@node("words", version=1, category="value", kind=NodeKind.DESCRIBE)
+def words(value: str = "") -> Annotated[Text, Output("value")]:
+    """A text."""
+    raise AssertionError("only declared")
+
+
 TYPES: Types = {
     declared.id: declared
-    for declared in map(node_type, (text, noise, paint, blend, decode, save))
+    for declared in map(node_type, (text, noise, paint, blend, decode, save, count, amount, words))
     if declared is not None
 }

@@ -37,6 +37,14 @@ def test_an_error_is_placed_at_its_node_once(where: str, located: str) -> None:
     assert error.located("node").located("node").where == located
 
 
+def test_a_located_problem_of_a_graph_knows_its_node() -> None:
+    error = errors.GraphError("", "steps", "is odd")
+    error.located("denoise")
+    assert (error.node, error.where) == ("denoise", "denoise.steps")
+    error.located("other")
+    assert error.node == "denoise"
+
+
 def test_exit_codes_are_those_of_the_contract() -> None:
     codes = {kind.__name__: kind.exit_code for kind in (errors.FileError, errors.GraphError)}
     assert codes == {"FileError": 2, "GraphError": 2}

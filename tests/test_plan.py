@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import NodeError
+import nodes.value
+from studio.errors import GraphError, NodeError
 from studio.facts import Facts
-from studio.graph import Graph, Key, Link, Node, NodeId, NodeType
+from studio.graph import Graph, Json, Key, Link, Node, NodeId, NodeType
 from studio.numerics import Numerics, choose
 from studio.plan import Keyed, Outlook, PlanningContext, key_graph, outlook, plan, remember
+from studio.registry import collect
 from studio.values import Described
 from tests.toys import Toys
 
@@ -260,3 +262,101 @@ def test_links_to_nodes_without_a_result_stay_references(types: dict[str, NodeTy
     items = keyed(walking(), types)
     assert items["walk"].node.inputs["start"] == Link(NodeId("start"), "number")
     assert items["recipe"].described is not None
+
+
+# --- links into parameters
+
+
+@pytest.fixture
+def with_values(types: dict[str, NodeType]) -> dict[str, NodeType]:
+    """The toy node types beside those that give plain values."""
+    return {**collect(nodes.value, "core"), **types}
+
+
+def linked(graph: Graph, parameter: str, type_id: str, name: str, value: Json) -> Graph:
+    """The graph with a parameter given by a node in place of the parameter's own value."""
+    node, _, param = parameter.partition(".")
+    graph = graph.add(Node(NodeId(name), type_id, params={"value": value}))
+    return graph.connect(name, "value", node, param)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "type_id", "value"),
+    [
+        ("recipe.steps", "integer", 7),
+        ("recipe.late", "integer", 2),
+        ("walk.window", "seed", 3),
+    ],
+)
+def test_a_linked_value_gives_the_keys_of_the_same_value_set(
+    parameter: str, type_id: str, value: Json, with_values: dict[str, NodeType]
+) -> None:
+    node, _, param = parameter.partition(".")
+    literal = keyed(walking().set(node, **{param: value}), with_values)
+    by_link = keyed(linked(walking(), parameter, type_id, "x", value), with_values)
+    assert {name: one.key for name, one in literal.items()} == {
+        name: one.key for name, one in by_link.items() if name != "x"
+    }
+    assert by_link[node].params == literal[node].params
+
+
+def test_the_own_value_of_a_linked_parameter_is_in_no_key(
+    with_values: dict[str, NodeType],
+) -> None:
+    graph = linked(walking(), "recipe.steps", "integer", "x", 7)
+    before, after = keyed(graph, with_values), keyed(graph.set("recipe", steps=9), with_values)
+    assert {name: one.key for name, one in before.items()} == {
+        name: one.key for name, one in after.items()
+    }
+
+
+def test_a_late_edit_through_a_chain_of_links_resumes_like_a_direct_one(
+    with_values: dict[str, NodeType],
+) -> None:
+    graph = linked(walking(), "recipe.late", "integer", "x", 1).disconnect("recipe", "late")
+    graph = graph.add(Node(NodeId("half"), "arithmetic", params={"expression": "a/2"}))
+    graph = graph.connect("x", "value", "half", "a").connect("half", "value", "recipe", "late")
+    stored = everything(keyed(graph, with_values))
+    ahead = ahead_of(keyed(graph.set("x", value=3), with_values), stored)
+    assert (ahead["walk"].status, ahead["walk"].from_step) == ("resumes", 5)
+    direct = keyed(walking(late=1.5), with_values)["walk"].key
+    assert keyed(graph.set("x", value=3), with_values)["walk"].key == direct
+
+
+def test_moving_a_value_into_a_node_costs_nothing_and_is_no_reason(
+    with_values: dict[str, NodeType],
+) -> None:
+    facts = Facts(None)
+    before = key_graph(walking(), with_values, ["show"], context(facts))
+    remember(facts, "w", before, NUMERICS)
+    stored = everything({str(item.id): item for item in before})
+    moved = linked(walking(), "recipe.steps", "integer", "x", 10)
+    planned = plan(moved, with_values, ["show"], context(facts), stored, "w")
+    assert {node.status for node in planned.nodes if node.node != "x"} == {"cached"}
+    assert planned.model_calls == 0
+
+
+def test_the_reason_names_the_source_of_a_linked_value(with_values: dict[str, NodeType]) -> None:
+    facts = Facts(None)
+    graph = linked(walking(), "recipe.late", "integer", "extra_late", 1)
+    before = key_graph(graph, with_values, ["show"], context(facts))
+    remember(facts, "w", before, NUMERICS)
+    stored = everything({str(item.id): item for item in before})
+    edited = graph.set("extra_late", value=2)
+    planned = plan(edited, with_values, ["show"], context(facts), stored, "w")
+    reasons = {str(node.node): node.reason for node in planned.nodes}
+    assert reasons["walk"] == "recipe.late: 1.0 -> 2.0 (extra_late.value)"
+    assert reasons["extra_late"] == "extra_late.value: 1 -> 2"
+
+
+def test_a_linked_value_out_of_range_names_parameter_source_and_remedy(
+    with_values: dict[str, NodeType],
+) -> None:
+    graph = linked(walking(), "recipe.late", "integer", "x", 20)
+    with pytest.raises(GraphError) as caught:
+        keyed(graph, with_values)
+    assert str(caught.value) == (
+        "recipe.late: 20.0 is outside 0 … 9 (linked from x.value); "
+        "let x give a number, 0 … 9, or cut the link"
+    )
+    assert (caught.value.node, caught.value.port) == ("recipe", "late")

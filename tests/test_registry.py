@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -35,7 +36,18 @@ from studio.registry import (
     node,
     node_type,
 )
-from studio.values import Image, Latents, Mask, Sigmas, State, TextEncoder
+from studio.values import (
+    Boolean,
+    Image,
+    Integer,
+    Latents,
+    Mask,
+    Number,
+    Sigmas,
+    State,
+    Text,
+    TextEncoder,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -89,6 +101,58 @@ def test_a_signature_gives_parameters_of_every_kind() -> None:
         ("seed", ParamKind.INT, None, True),
         ("either", ParamKind.TEXT, "a", True),
     ]
+
+
+def test_parameters_save_lists_take_links_by_their_kind() -> None:
+    found = declared(all_kinds)
+    assert {param.name: param.takes for param in found.params} == {
+        "switch": Boolean,
+        "count": Integer,
+        "share": Number,
+        "prompt": Text,
+        "weights": None,
+        "note": Text,
+        "seed": Integer,
+        "either": Text,
+    }
+    count, weights = found.socket("count"), found.socket("weights")
+    assert count is not None
+    assert (count.name, count.type, count.optional, count.help) == (
+        "count",
+        Integer,
+        True,
+        "how many",
+    )
+    assert weights is None
+    assert found.socket("image") is found.input("image")
+    assert [port.name for port in found.sockets[:3]] == ["image", "mask", "switch"]
+
+
+def test_a_node_that_has_to_run_cannot_give_a_value_for_parameters() -> None:
+    def late() -> Integer:
+        """Known too late."""
+        raise AssertionError("only declared")
+
+    with pytest.raises(
+        PackError, match="late: gives Integer, which has to be known while planning"
+    ):
+        node("late", version=1, category="test")(late)
+    soon = node("soon", version=1, category="test", kind=NodeKind.DESCRIBE)(late)
+    assert declared(soon).outputs[0].type is Integer
+
+
+@pytest.mark.parametrize(
+    ("type_id", "title"),
+    [
+        ("vae_decode", "VAE decode"),
+        ("load_vae", "Load VAE"),
+        ("load_controlnet", "Load ControlNet"),
+        ("clip_vision", "CLIP vision"),
+        ("all_kinds", "All kinds"),
+    ],
+)
+def test_titles_are_spelt_as_the_field_spells_them(type_id: str, title: str) -> None:
+    assert replace(declared(all_kinds), id=type_id).title == title
 
 
 def test_a_whole_default_of_a_number_becomes_a_float() -> None:

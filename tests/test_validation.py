@@ -47,6 +47,64 @@ def linked(target: str, port: str, link: str) -> Graph:
 # --- problems
 
 
+VALUES = {name: node(name, name) for name in ("count", "amount", "words")}
+"""A node of every kind of plain value, to be linked into parameters."""
+
+
+def given(parameter: str, link: str) -> Graph:
+    """The sound graph with a plain value linked into a parameter."""
+    target, _, name = parameter.partition(".")
+    base = linked(target, name, link)
+    return Graph({**base.nodes, **{one.id: one for one in VALUES.values()}})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "link"),
+    [
+        ("paint.steps", "count.value"),
+        ("paint.guidance", "amount.value"),
+        ("paint.guidance", "count.value"),
+        ("paint.sampler", "words.value"),
+        ("text.prompt", "words.value"),
+        ("save.name", "words.value"),
+    ],
+)
+def test_a_value_may_be_linked_into_a_parameter_that_it_fits(parameter: str, link: str) -> None:
+    assert found(given(parameter, link)) == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "link", "message"),
+    [
+        ("paint.steps", "amount.value",
+         "paint.steps: takes Integer, but amount.value gives Number; Integer comes from count.value"),
+        ("paint.is_tiled", "words.value",
+         "paint.is_tiled: takes Boolean, but words.value gives Text; add a node that gives Boolean"),
+        ("paint.guidance", "noise.noise", "paint.guidance: takes Number, but noise.noise gives Noise"),
+        ("paint.steps", "count.number", 'paint.steps: count has no output number; there are: value'),
+        ("paint.curve", "words.value",
+         "paint.curve: is a list, which takes no link; remove the link, and set it"),
+        ("paint.stepps", "count.value",
+         'paint.stepps: paint has no such input; did you mean "steps"?'),
+    ],
+)  # fmt: skip
+def test_a_link_that_does_not_fit_a_parameter_is_named(
+    parameter: str, link: str, message: str
+) -> None:
+    [problem] = found(given(parameter, link))
+    assert problem.startswith(message)
+
+
+def test_a_cycle_through_parameters_is_found() -> None:
+    loop = graph(node("a", "amount", value="b.value"), node("b", "amount", value="a.value"))
+    assert "is part of a cycle: a -> b -> a" in found(loop)[0]
+
+
+def test_the_own_value_of_a_linked_parameter_has_to_be_sound_all_the_same() -> None:
+    bad = given("paint.steps", "count.value").set("paint", steps=0)
+    assert [line.split(":")[0] for line in found(bad)] == ["paint.steps"]
+
+
 def test_a_sound_graph_has_no_problems() -> None:
     assert found(SOUND) == []
 
@@ -315,3 +373,17 @@ def test_a_dangling_link_is_left_for_problems_to_name() -> None:
     w = linked("decode", "latents", "gone.latents").set_mode("text", "mute")
     live = validation.active(w, TYPES)
     assert str(live.graph.node("decode").inputs["latents"]) == "gone.latents"
+
+
+def test_a_parameter_that_loses_its_link_keeps_its_node() -> None:
+    muted = given("paint.steps", "count.value").set_mode("count", "mute")
+    live = validation.active(muted, TYPES)
+    assert "paint" in live.graph
+    assert "steps" not in live.graph.node("paint").inputs
+
+
+def test_a_bypassed_node_passes_what_is_linked_into_its_parameter() -> None:
+    graph = given("paint.guidance", "amount.value")
+    through = graph.connect("count", "value", "amount", "value").set_mode("amount", "bypass")
+    live = validation.active(through, TYPES)
+    assert str(live.graph.node("paint").inputs["guidance"]) == "count.value"

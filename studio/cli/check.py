@@ -106,7 +106,8 @@ def _files_to_choose(graph: Graph, types: Types) -> Iterator[StudioError]:
     for node in graph:
         declared = types.get(node.type)
         for param in declared.params if declared else ():
-            if isinstance(param.hint, File) and node.params.get(param.name, param.default) == "":
+            is_open = isinstance(param.hint, File) and param.name not in node.inputs
+            if is_open and node.params.get(param.name, param.default) == "":
                 yield GraphError(
                     node.id, param.name, "no file is chosen", remedy="name one, or mute this node"
                 )

@@ -93,10 +93,7 @@ def _detail(known: NodeType) -> Iterator[str]:
             for port in known.inputs
         ),
     )
-    yield from _section(
-        "parameters",
-        map(_param_row, known.params),
-    )
+    yield from _section("parameters (a link may give all but lists)", map(_param_row, known.params))
     yield from _section(
         "outputs", ((port.name, _type_of(port), "", port.help) for port in known.outputs)
     )
@@ -211,6 +208,7 @@ def _param_json(param: Param) -> dict[str, object]:
     return {
         "name": param.name,
         "type": param.kind.value,
+        "takes": param.takes.__name__ if param.takes else None,
         "default": param.default,
         "nullable": param.nullable,
         "hint": _hint_json(param.hint) if param.hint else None,

@@ -167,6 +167,8 @@ def _files(workflow: Workflow, types: Types) -> Iterator[str]:
     for node in every_node(workflow):
         declared = types.get(node.type)
         for param in declared.params if declared else ():
+            if param.name in node.inputs:
+                continue  # its own value is not the one that counts
             value = node.params.get(param.name)
             is_file = isinstance(param.hint, File) and isinstance(value, str) and value
             # a name that no file can have is for the plan to report

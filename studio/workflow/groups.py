@@ -4,7 +4,8 @@ A group is a subgraph with a name of its own, in ``"groups"``; a node of type ``
 
     "groups": {
       "detail": {
-        "inputs": {"latents": ["denoise.latents", "mask.latents"]},    what is linked to the group's input goes there
+        "inputs": {"latents": ["denoise.latents", "mask.latents"],     what is linked to the group's input goes there,
+                   "seed": ["noise.seed"]},                            into parameters too
         "outputs": {"latents": "denoise.latents"},                     where each output of the group comes from
         "params": {"strength": "denoise.strength"},                    parameters that stand on the group's node
         "nodes": {…}, "view": {…}
@@ -15,8 +16,9 @@ A group is a subgraph with a name of its own, in ``"groups"``; a node of type ``
                  "params": {"strength": 0.4}, "inputs": {"latents": "base.latents"}}
     }
 
-A group's input that is not linked leaves the body's own links standing; a parameter that the node does not set
-keeps the body's value. Bodies may contain groups, but not themselves. ``flatten`` puts the bodies in place of the
+A group's input that is not linked leaves the body's own links and values standing; a parameter that the node does
+not set keeps the body's value, and one that is linked on the node (``"inputs": {"strength": "number.value"}``) is
+linked in the body. Bodies may contain groups, but not themselves. ``flatten`` puts the bodies in place of the
 nodes; an inner node is then called ``finish/denoise``, and ``set_param`` takes it by that name.
 """
 
@@ -45,7 +47,7 @@ from studio.graph import (
     Value,
     nearest,
 )
-from studio.workflow.workflow import Group, Workflow
+from studio.workflow.workflow import Group, Inner, Workflow
 
 MAX_FLAT_NODES = 100_000
 MAX_GROUP_DEPTH = 32
@@ -110,7 +112,7 @@ def _group_input(group: Group, port: str, types: Types) -> Port:
     for inner in group.inputs[port]:
         node = group.graph.nodes.get(inner.node)
         declared = types.get(node.type) if node else None
-        target = declared.input(inner.name) if declared else None
+        target = declared.socket(inner.name) if declared else None
         if node and target:
             found.append(replace(target, optional=target.optional or inner.name in node.inputs))
     if not found:
@@ -225,12 +227,19 @@ def _instance(group: Group, outer: Node) -> dict[NodeId, Node]:
             node = nodes[inner.node]
             nodes[inner.node] = replace(node, params={**node.params, inner.name: value})
     for port in outer.inputs:
-        for inner in group.inputs.get(port, ()):
+        for inner in led_to(group, port):
             if inner.node in nodes:
                 node = nodes[inner.node]
                 links = {**node.inputs, inner.name: Link(_OUTSIDE, port)}
                 nodes[inner.node] = replace(node, inputs=links)
     return nodes
+
+
+def led_to(group: Group, name: str) -> tuple[Inner, ...]:
+    """Where in the body a link goes that enters the group's node by this name: by an input, or by a parameter."""
+    if name in group.inputs:
+        return group.inputs[name]
+    return (group.params[name],) if name in group.params else ()
 
 
 def _source(
@@ -314,10 +323,9 @@ def _group_problems(workflow: Workflow, scope: _Scope) -> Iterator[GraphError]:
     outer = _outer_node(workflow, place)
     name = scope.prefix.removesuffix("/")
     for port in outer.inputs:
-        if port not in group.inputs:
-            yield GraphError(
-                name, port, "the group has no such input", remedy=nearest(port, group.inputs)
-            )
+        if port not in group.inputs and port not in group.params:
+            names = {*group.inputs, *group.params}
+            yield GraphError(name, port, "the group has no such input", remedy=nearest(port, names))
     for param in outer.params:
         if param not in group.params:
             yield GraphError(

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from studio import validation
 from studio.errors import ArgumentError, FileError
-from studio.graph import Graph, Json, Node, NodeId, Param, ParamKind, Types, nearest
-from studio.workflow.groups import group_of, group_types
+from studio.graph import Graph, Json, Link, Node, NodeId, Param, ParamKind, Types, nearest
+from studio.workflow.groups import flatten, group_of, group_types
 from studio.workflow.json_text import is_sound, parse, shown
 from studio.workflow.workflow import Inner, Workflow
 
@@ -17,7 +17,8 @@ def set_param(workflow: Workflow, name: str, text: str, types: Types) -> Workflo
 
     ``text`` is JSON, or plain text where the parameter is text. Inside a group that exposes the parameter, it is set
     on the group's node; else in the body, which other nodes of that group then no longer share.
-    Raises ArgumentError for a node or parameter that does not exist and a value that does not fit.
+    Raises ArgumentError for a node or parameter that does not exist, a value that does not fit, and a parameter whose
+    value comes from a link.
     """
     address, dot, param_name = name.partition(".")
     if not dot or not address or not param_name:
@@ -41,6 +42,13 @@ def set_param(workflow: Workflow, name: str, text: str, types: Types) -> Workflo
             remedy=nearest(param_name, (known.name for known in declared.params)),
         )
     value = _value(param, text, name)
+    link = _overriding(workflow, path, param_name, types)
+    if link is not None:
+        raise ArgumentError(
+            f"is linked to {link}, so that setting it would change nothing",
+            where=name,
+            remedy=_instead(workflow, link, types),
+        )
     path, param_name = _exposed(workflow, path, param_name)
     workflow, holder = _unshared(workflow, path)
     return _with_graph(
@@ -69,6 +77,28 @@ def _value(param: Param, text: str, where: str) -> Json:
         return param.check(value)
     except ValueError as error:
         raise ArgumentError(str(error), where=where, remedy=validation.admitted(param)) from error
+
+
+def _overriding(workflow: Workflow, path: list[str], param: str, types: Types) -> Link | None:
+    """The link that gives a parameter its value in a run, its source by its flat name; None where its own holds."""
+    node = _inner_node(workflow, path)
+    while (name := group_of(workflow, node)) is not None:
+        inner = workflow.groups[name].params[param]
+        path, param = [*path, inner.node], inner.name
+        node = _inner_node(workflow, path)
+    live = validation.active(flatten(workflow, types), types).graph
+    found = live.nodes.get(NodeId("/".join(path)))
+    link = found.inputs.get(param) if found else None
+    # a link from nowhere is for check to report
+    return link if link is not None and link.node in live else None
+
+
+def _instead(workflow: Workflow, link: Link, types: Types) -> str:
+    """What to set in place of a parameter that a link overrides."""
+    source = _inner_node(workflow, link.node.split("/"))
+    declared = types.get(source.type)
+    is_same = declared is not None and declared.param(link.output) is not None
+    return f"set {link} instead" if is_same else f"set a parameter of {link.node} instead"
 
 
 def _inner_node(workflow: Workflow, path: list[str]) -> Node:

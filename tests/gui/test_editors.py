@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +16,6 @@ from PySide6.QtWidgets import QApplication, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.graph import Json, Param, ParamKind
-from studio.gui.arithmetic import evaluate
 from studio.gui.editors import (
     BoolEditor,
     ChoiceEditor,
@@ -138,57 +135,6 @@ def type_number(field: NumberField, text: str, end: Qt.Key = Qt.Key.Key_Return) 
     field.selectAll()
     QTest.keyClicks(field, text)
     hands.key(field, end)
-
-
-# --- arithmetic
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("512*2", 1024),
-        ("1/3 * 3", 1),
-        ("0.1 + 0.2", 0.3),
-        ("-(2 + 3)", -5),
-        ("2**64 - 1", 18446744073709551615),
-        ("7 // 2 + 7 % 2", 4),
-        ("1e-3", 0.001),
-    ],
-)
-def test_arithmetic_is_exact(text: str, value: float) -> None:
-    # compared through the decimal form: 0.3 means three tenths, not the float next to it
-    assert evaluate(text) == evaluate(repr(value))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "abc",
-        "__import__('os')",
-        "(1).real",
-        "[1]",
-        "1,5",
-        "1/0",
-        "9**9**9",
-        "1e999",
-        "True",
-        "1j",
-        "1 if 1 else 2",
-        "'1'",
-        "(" * 150,
-        "1" * 300,
-    ],
-)
-def test_what_is_no_arithmetic_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        evaluate(text)
-
-
-@given(st.text(max_size=40))
-def test_no_text_breaks_the_arithmetic(text: str) -> None:
-    with contextlib.suppress(ValueError):
-        assert isinstance(evaluate(text), Fraction)
 
 
 # --- numbers

@@ -27,7 +27,13 @@ def test_a_released_file_is_saved_back_byte_for_byte(path: Path) -> None:
 
 
 def test_the_corpus_has_every_kind_of_file() -> None:
-    assert [path.stem for path in CORPUS] == ["groups", "modes", "plain", "unknown"]
+    assert [path.stem for path in CORPUS] == [
+        "groups",
+        "linked",
+        "modes",
+        "plain",
+        "unknown",
+    ]
 
 
 def test_fields_are_read_into_their_places() -> None:

@@ -124,8 +124,35 @@ def test_a_group_shows_the_types_of_its_body() -> None:
     assert [(p.name, p.default) for p in shown.params] == [("strength", 0.75)]
 
 
+def test_links_into_parameters_run_through_groups() -> None:
+    flat = workflow.flatten(read("linked"), TYPES)
+    links = {str(node.id): {p: str(link) for p, link in node.inputs.items()} for node in flat}
+    assert links["sketch/grain"] == {"seed": "seed.value"}
+    assert links["sketch/paint"]["steps"] == links["sketch/again"]["steps"] == "steps.value"
+    # by a parameter of the group, and by the body's own link
+    assert links["sketch/paint"]["guidance"] == "strength.value"
+    assert links["sketch/again"]["guidance"] == "sketch/half.value"
+
+
+def test_a_group_shows_the_parameters_that_its_inputs_lead_into() -> None:
+    shown = workflow.group_types(read("linked"), TYPES)["group:sketch"]
+    assert [(p.name, p.type.__name__, p.optional) for p in shown.inputs] == [
+        ("positive", "Conditioning", False),
+        ("seed", "Integer", True),
+        ("steps", "Integer", True),
+    ]
+    assert [port.name for port in shown.sockets] == ["positive", "seed", "steps", "guidance"]
+
+
+def test_a_muted_value_leaves_a_group_its_own() -> None:
+    flat = workflow.flatten(with_mode(read("linked"), "steps", "mute"), TYPES)
+    live = validation.active(flat, TYPES).graph
+    assert "steps" not in live.node("sketch/paint").inputs
+    assert live.node("sketch/paint").params["steps"] == 20
+
+
 def test_a_sound_workflow_has_no_problems() -> None:
-    for name in ("plain", "modes", "groups"):
+    for name in ("plain", "modes", "groups", "linked"):
         assert workflow.check(read(name), TYPES) == []
 
 

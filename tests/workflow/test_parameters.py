@@ -11,7 +11,7 @@ from studio.errors import ArgumentError
 from studio.graph import Json, NodeType
 from studio.workflow import Workflow
 from tests.sample_nodes import TYPES
-from tests.workflow.flows import exact, flow, node, read
+from tests.workflow.flows import exact, flow, node, read, with_mode
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,41 @@ def test_a_parameter_may_be_called_node() -> None:
     odd: NodeType = replace(paint, id="odd", params=(replace(paint.params[0], name="node"),))
     found = workflow.set_param(flow(node("a", "odd")), "a.node", "7", {"odd": odd})
     assert found.graph.node("a").params == {"node": 7.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("paint.steps", "30",
+         "paint.steps: is linked to steps.value, so that setting it would change nothing; "
+         "set steps.value instead"),
+        ("sketch.guidance", "3", "sketch.guidance: is linked to strength.value"),
+        ("sketch.guidance", "3", "set strength.value instead"),
+        ("sketch/grain.seed", "3", "sketch/grain.seed: is linked to seed.value"),
+        ("sketch/again.guidance", "3", "is linked to sketch/half.value"),
+    ],
+)  # fmt: skip
+def test_a_linked_parameter_cannot_be_set_and_the_message_says_what_can(
+    name: str, text: str, message: str
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        workflow.set_param(read("linked"), name, text, TYPES)
+    assert message in str(caught.value)
+
+
+def test_the_node_that_gives_a_linked_value_can_be_set() -> None:
+    found = workflow.set_param(read("linked"), "steps.value", "30", TYPES)
+    assert found.graph.node("steps").params["value"] == 30
+
+
+def test_a_source_without_a_parameter_of_that_name_is_named_by_its_node() -> None:
+    half = replace(TYPES["amount"], params=(replace(TYPES["amount"].params[0], name="share"),))
+    with pytest.raises(ArgumentError, match="set a parameter of strength instead"):
+        workflow.set_param(read("linked"), "paint.guidance", "3", {**TYPES, "amount": half})
+
+
+def test_a_parameter_whose_source_is_muted_can_be_set() -> None:
+    found = workflow.set_param(
+        with_mode(read("linked"), "steps", "mute"), "paint.steps", "9", TYPES
+    )
+    assert found.graph.node("paint").params["steps"] == 9

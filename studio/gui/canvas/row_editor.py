@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QObject, QRect, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QWidget
 
+from studio.arithmetic import evaluate
 from studio.errors import FileError
 from studio.graph import Json, Param, ParamKind
-from studio.gui.arithmetic import evaluate
 from studio.gui.canvas.layout import shown
 from studio.workflow import parse
 

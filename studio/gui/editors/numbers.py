@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QWidget
 
 from studio.graph import Json, Param, ParamKind
-from studio.gui.arithmetic import evaluate
+from studio.arithmetic import evaluate
 from studio.gui.editors.editor import Editor, button
 from studio.gui.number_field import NumberField
 from studio.gui.theme import Theme, icon

@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QIcon, QPainter, 
 from PySide6.QtWidgets import QColorDialog, QFileDialog, QToolButton, QWidget
 
 from studio.graph import Json, Param
-from studio.gui.arithmetic import evaluate
+from studio.arithmetic import evaluate
 from studio.gui.editors.editor import Editor, button
 from studio.gui.number_field import Line, shown
 from studio.gui.theme import Theme, icon
