@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.graph import Json, NodeType
+from studio.graph import Json, NodeType, titled
 from studio.gui.editors import icon_size
 from studio.gui.theme import Theme, icon
 from studio.registry import ModelName
@@ -35,6 +35,7 @@ _TYPE_ROLE = Qt.ItemDataRole.UserRole + 1
 _MODEL_ROLE = Qt.ItemDataRole.UserRole + 2
 _CATEGORIES = (
     "model",
+    "value",
     "text",
     "noise",
     "schedule",
@@ -66,7 +67,7 @@ def rank(query: str, types: Iterable[NodeType]) -> list[NodeType]:
     """The types that a query may mean, the likeliest first; an empty query means all, by title.
 
     Every word must be found in the title, the id, an alias, the category or the outputs: as the whole, at the
-    beginning of a word, inside one, or as letters in order ("vd" finds "Vae decode").
+    beginning of a word, inside one, or as letters in order ("vd" finds "VAE decode").
     """
     words = query.lower().split()
     scored = []
@@ -261,7 +262,7 @@ class Library(QWidget):
         if query:
             # ranked, without categories: what is meant stands first
             for declared in rank(query, self._types.values()):
-                self.model.appendRow(self._type_item(declared, declared.category))
+                self.model.appendRow(self._type_item(declared, titled(declared.category)))
             for model in self._models:
                 if all(word in model.name.lower() for word in query.lower().split()):
                     self.model.appendRow(self._model_item(model))
@@ -271,10 +272,12 @@ class Library(QWidget):
         self.tree.setRootIsDecorated(True)
         for category in self._ordered():
             children = [d for d in rank("", self._types.values()) if d.category == category]
-            self._add_section(category, [self._type_item(declared) for declared in children])
+            self._add_section(
+                titled(category), [self._type_item(declared) for declared in children]
+            )
         if self._models:
             self._add_section(
-                self.tr("models on disk"), [self._model_item(model) for model in self._models]
+                self.tr("Models on disk"), [self._model_item(model) for model in self._models]
             )
         self.help.clear()
 
@@ -283,7 +286,7 @@ class Library(QWidget):
         return [c for c in _CATEGORIES if c in known] + sorted(known - set(_CATEGORIES))
 
     def _add_section(self, name: str, children: list[QStandardItem]) -> None:
-        section = QStandardItem(name[:1].upper() + name[1:])
+        section = QStandardItem(name)
         font = section.font()
         font.setBold(True)
         section.setFont(font)

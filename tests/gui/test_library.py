@@ -115,7 +115,7 @@ def test_typing_and_enter_add_the_first_find(library: Library, qtbot: QtBot) -> 
 
 def test_enter_on_a_row_adds(library: Library, qtbot: QtBot) -> None:
     library.tree.setFocus()
-    library.tree.setCurrentIndex(find(library, "Vae", "Vae decode"))
+    library.tree.setCurrentIndex(find(library, "VAE", "VAE decode"))
     with qtbot.waitSignal(library.add_requested) as caught:
         hands.key(library.tree, Qt.Key.Key_Return)
     assert caught.args == ["vae_decode", {}]
@@ -123,9 +123,9 @@ def test_enter_on_a_row_adds(library: Library, qtbot: QtBot) -> None:
 
 def test_a_drag_carries_the_id_of_the_type(library: Library) -> None:
     assert library.model.mimeTypes() == [MIME_TYPE]
-    data = library.model.mimeData([find(library, "Vae", "Vae decode")])
+    data = library.model.mimeData([find(library, "VAE", "VAE decode")])
     assert data.data(MIME_TYPE).data() == b"vae_decode"
-    assert not library.model.mimeData([find(library, "Vae")]).hasFormat(MIME_TYPE)
+    assert not library.model.mimeData([find(library, "VAE")]).hasFormat(MIME_TYPE)
 
 
 def test_models_are_listed_found_and_added_with_their_loader(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu
 
-from studio.graph import Mode, NodeId, NodeType
+from studio.graph import Mode, NodeId, NodeType, titled
 from studio.gui import edits
 from studio.gui.actions import Action
 from studio.gui.canvas.palette import Entry, entries
@@ -288,7 +288,7 @@ class Commands:
         menu = QMenu(canvas)
         menus: dict[str, QMenu] = {}
         for declared in sorted(canvas.content.types.values(), key=_by_category):
-            category = declared.category.capitalize()
+            category = titled(declared.category)
             if category not in menus:
                 menus[category] = menu.addMenu(category)
             made = menus[category].addAction(declared.title)

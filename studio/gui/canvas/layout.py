@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF
 
-from studio.graph import Graph, Json, Node, NodeType, Param, ParamKind, Value
+from studio.graph import Graph, Json, Node, NodeType, Param, ParamKind, Value, titled
 from studio.registry import Choice, Multiline, Points, Range, Strokes
 
 WIDTH = 240.0
@@ -256,5 +256,5 @@ def choices(param: Param | None) -> tuple[str, ...]:
 def title_of(node: Node, declared: NodeType | None) -> str:
     """What the title bar says first."""
     if node.type.startswith(Graph.GROUP):
-        return node.type.removeprefix(Graph.GROUP).replace("_", " ").capitalize()
+        return titled(node.type.removeprefix(Graph.GROUP))
     return declared.title if declared else node.type

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.graph import NodeType
+from studio.graph import NodeType, titled
 from studio.gui.theme import Theme
 
 WIDTH = 380
@@ -54,7 +54,7 @@ def entries(types: Iterable[NodeType]) -> list[Entry]:
         Entry(
             declared.id,
             declared.title,
-            declared.category,
+            titled(declared.category),
             declared.summary,
             (declared.id, *declared.aliases),
         )

@@ -7,8 +7,8 @@ from typing import cast
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from studio.graph import Json, Param
 from studio.arithmetic import evaluate
+from studio.graph import Json, Param
 from studio.gui.curve import CurvePlot
 from studio.gui.editors.editor import Editor, button
 from studio.gui.number_field import Line, shown

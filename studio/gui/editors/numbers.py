@@ -8,8 +8,8 @@ from fractions import Fraction
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QWidget
 
-from studio.graph import Json, Param, ParamKind
 from studio.arithmetic import evaluate
+from studio.graph import Json, Param, ParamKind
 from studio.gui.editors.editor import Editor, button
 from studio.gui.number_field import NumberField
 from studio.gui.theme import Theme, icon

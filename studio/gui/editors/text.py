@@ -12,8 +12,8 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QColorDialog, QFileDialog, QToolButton, QWidget
 
-from studio.graph import Json, Param
 from studio.arithmetic import evaluate
+from studio.graph import Json, Param
 from studio.gui.editors.editor import Editor, button
 from studio.gui.number_field import Line, shown
 from studio.gui.theme import Theme, icon

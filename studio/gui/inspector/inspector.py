@@ -297,8 +297,8 @@ class Inspector(QScrollArea):
 
     def _build_known(self, column: QVBoxLayout, declared: NodeType) -> None:
         is_one = len(self._ids) == 1
-        title = declared.title.removeprefix("Group:")
-        self._add_header(column, title if is_one else f"{len(self._ids)} × {title}")
+        title = declared.title if is_one else f"{len(self._ids)} × {declared.title}"
+        self._add_header(column, title)
         self.header.title.setToolTip(declared.summary)
         self.header.explain(prose(declared.doc), is_shown=self._is_explained)
         if not is_one:
