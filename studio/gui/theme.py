@@ -27,28 +27,34 @@ from studio.graph import Value
 from studio.resources import resource
 from studio.values import (
     Betas,
+    Boolean,
     Conditioning,
+    Constant,
     Control,
     ControlNet,
     Controls,
     Embedding,
     Guidance,
     Image,
+    Integer,
     Latents,
+    Lora,
     Mask,
     Masks,
     Model,
     Noise,
+    Number,
     Picture,
     Schedule,
     Sigmas,
     State,
+    Text,
     TextEncoder,
     Timeline,
     Vae,
 )
 
-Shape = Literal["circle", "square", "diamond", "triangle", "hexagon", "pentagon", "star"]
+Shape = Literal["circle", "square", "diamond", "triangle", "hexagon", "pentagon", "star", "pill"]
 Hue = Literal["blue", "teal", "neutral", "amber", "pink", "violet", "grey"]
 Name = TypeVar("Name", bound=str)
 
@@ -70,6 +76,9 @@ class Socket:
         elif self.shape == "square":
             side = radius * 0.88
             path.addRect(QRectF(-side, -side, 2 * side, 2 * side))
+        elif self.shape == "pill":
+            wide, high = radius * 1.2, radius * 0.66
+            path.addRoundedRect(QRectF(-wide, -high, 2 * wide, 2 * high), high, high)
         else:
             path.addPolygon(_polygon(self.shape, radius))
             path.closeSubpath()
@@ -98,7 +107,8 @@ _POLYGONS: Mapping[Shape, tuple[int, float, float]] = {
 }
 
 # The shape says what kind of thing it is: results are circles, models squares, what acts over the run diamonds,
-# noise and schedules triangles, the rest hexagons. An item and its timeline share a hue, for one fits the other.
+# noise and schedules triangles, plain values pills (as the fields that they fill), the rest hexagons. An item and its
+# timeline share a hue, for one fits the other.
 _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Latents: ("pink", "circle"),
     Image: ("blue", "circle"),
@@ -118,7 +128,13 @@ _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Betas: ("amber", "triangle"),
     Picture: ("blue", "hexagon"),
     Control: ("teal", "hexagon"),
+    Lora: ("neutral", "hexagon"),
     State: ("amber", "hexagon"),
+    Integer: ("blue", "pill"),
+    Number: ("teal", "pill"),
+    Text: ("amber", "pill"),
+    Boolean: ("neutral", "pill"),
+    Constant: ("grey", "star"),
     Value: ("grey", "star"),
     Timeline: ("grey", "star"),
 }
