@@ -402,7 +402,7 @@ def test_a_new_node_is_linked_to_the_selected_one(artist: Artist) -> None:
         ("denoise", "denoise"),
         ("dnoise", "denoise"),
         ("vae", "vae_decode"),
-        ("seed", "noise_source"),
+        ("seed", "seed"),
         ("checkpoint", "load_model"),
         ("clip", "text_encoder"),
         ("prompt", "text_encoder"),
