@@ -36,6 +36,7 @@ from nodes.mask import (
 )
 from nodes.model import (
     load_controlnet,
+    load_embedding,
     load_model,
     load_text_encoder,
     load_unet,
@@ -102,6 +103,7 @@ __all__ = [
     "latent_pick",
     "latent_upscale",
     "load_controlnet",
+    "load_embedding",
     "load_image",
     "load_lora",
     "load_lora_unet",

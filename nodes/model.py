@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Annotated, NamedTuple, TypeVar
 
 from studio.errors import ModelError
@@ -122,3 +124,45 @@ def load_controlnet(
     if found.controlnet is None:
         raise ModelError(f'"{model}" is no ControlNet', where=".model", remedy=_LIST)
     return found.controlnet
+
+
+@node(
+    "load_embedding",
+    version=1,
+    category="model",
+    kind=NodeKind.DESCRIBE,
+    aliases=("textual_inversion",),
+)
+def load_embedding(
+    ctx: Planning,
+    text_encoder: TextEncoder,
+    embedding: Annotated[str, ModelName()] = "",
+    word: str = "",
+    digest: str = "",
+) -> TextEncoder:
+    """Teach a text encoder a word whose meaning was learned: a textual inversion (Gal et al. 2022).
+
+    Several are chained. In a prompt the word stands for the learned embeddings, whatever its case.
+
+    text_encoder: What reads the prompt.
+    embedding: Name in the model library.
+    word: What to write in a prompt; empty for the name of the file.
+    digest: Content of the embedding, as `studio models show` gives it; then no other of that name is taken.
+    """
+    remedy = "name a textual inversion as `studio models list` shows it"
+    if not embedding:
+        raise ModelError("names none", where=".embedding", remedy=remedy)
+    found = described(ctx, embedding, digest, param="embedding").inversion
+    if found is None:
+        raise ModelError(
+            f'"{embedding}" is no textual inversion', where=".embedding", remedy=remedy
+        )
+    family = text_encoder.family.removesuffix("_inpaint")
+    if found.family and family and found.family != family:
+        raise ModelError(
+            f'"{embedding}" is for {found.family}, the text encoder is of {family}',
+            where=".embedding",
+            remedy=f"load one that was made for {family}",
+        )
+    word = word.strip() or PurePath(embedding).name.removesuffix(".safetensors")
+    return replace(text_encoder, words=(*text_encoder.words, (word, found.ref)))

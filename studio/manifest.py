@@ -72,7 +72,9 @@ def _refs(value: object) -> tuple[ModelRef, ...]:
         return (value.ref, *(one.ref for one in loras if isinstance(one, Lora)))
     if isinstance(value, Vae | ControlNet):
         return (value.ref,)
-    return value.refs if isinstance(value, TextEncoder) else ()
+    if isinstance(value, TextEncoder):
+        return (*value.refs, *(ref for _, ref in value.words))
+    return ()
 
 
 def _node(item: Keyed, store: Store) -> dict[str, Json]:

@@ -184,6 +184,8 @@ class TextEncoder(Value):
 
     refs: tuple[ModelRef, ...]
     family: str
+    words: tuple[tuple[str, ModelRef], ...] = ()
+    """Words with embeddings of their own (textual inversion), and where these are."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,17 @@ class Lora(Value):
 
 
 @dataclass(frozen=True)
+class Inversion(Value):
+    """A textual inversion, described: learned embeddings that stand for a word."""
+
+    ref: ModelRef
+    family: str
+    """Family of the models that it was made for; "" where the file cannot tell."""
+    widths: tuple[int, ...]
+    """Of its embeddings, one for each text encoder that it is for."""
+
+
+@dataclass(frozen=True)
 class Described:
     """What a model file offers: None where it has no such component."""
 
@@ -230,13 +243,14 @@ class Described:
     vae: Vae | None = None
     controlnet: ControlNet | None = None
     lora: Lora | None = None
+    inversion: Inversion | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a component that is not there cannot be had, and the remedy, by the name of its field."""
 
     @property
     def refs(self) -> tuple[ModelRef, ...]:
         """All its weights."""
-        single = (self.model, self.vae, self.controlnet, self.lora)
+        single = (self.model, self.vae, self.controlnet, self.lora, self.inversion)
         encoders = self.text_encoder.refs if self.text_encoder else ()
         return (*(part.ref for part in single if part is not None), *encoders)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -121,19 +122,24 @@ class Window:
         return all(weight == 1.0 for weight in self.weights)
 
 
-def windows(text: Text, parts: Sequence[Part]) -> list[Window]:
+def windows(text: Text, parts: Sequence[Part], words: Words | None = None) -> list[Window]:
     """Tokenize a prompt and cut it into windows of the encoder's length, each with its own begin and end.
 
     A prompt that fits makes the one window that diffusers makes of it; a longer one is not cut off but continued in
-    the next window.
+    the next window. Each of ``words`` becomes the ids of its embeddings, which follow those of the vocabulary.
     """
     tokenizer = text.tokenizer
     tokens: list[int] = []
     weights: list[float] = []
     for part in parts:
-        ids = tokenizer.encode(part.text, add_special_tokens=False)
-        tokens += ids
-        weights += [part.weight] * len(ids)
+        for piece in words.split(part.text) if words else (part.text,):
+            ids = (
+                tokenizer.encode(piece, add_special_tokens=False)
+                if isinstance(piece, str)
+                else list(piece)
+            )
+            tokens += ids
+            weights += [part.weight] * len(ids)
     room = text.length - 2
     cut = []
     for start in range(0, max(len(tokens), 1), room):
@@ -153,6 +159,77 @@ def windows(text: Text, parts: Sequence[Part]) -> list[Window]:
     return cut
 
 
+# --- words with embeddings of their own
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Words that stand for learned embeddings (textual inversion, Gal et al. 2022), for one text encoder."""
+
+    first: int
+    """Id of the first embedding: the size of the encoder's vocabulary."""
+    ranges: Mapping[str, range]
+    """By word, in lower case: the ids of its embeddings."""
+    vectors: Tensor
+    """All embeddings one below the other: [N, D], on the encoder's device and in its dtype."""
+
+    def split(self, text: str) -> Iterator[str | range]:
+        """The text between the words, and the ids of each word; case does not matter, as for CLIP."""
+        if not self.ranges:
+            yield text
+            return
+        # the longest first: one word may begin as another does
+        known = "|".join(map(re.escape, sorted(self.ranges, key=len, reverse=True)))
+        for number, piece in enumerate(re.split(rf"(?<!\w)({known})(?!\w)", text, flags=re.I)):
+            if number % 2:
+                yield self.ranges[piece.lower()]
+            elif piece:
+                yield piece
+
+    @contextlib.contextmanager
+    def known(self, embedding: torch.nn.Module, ids: Tensor) -> Iterator[Tensor]:
+        """Let an encoder read ``ids`` [1, T]: gives the ids to hand to it, those of words replaced by another's.
+
+        Pooling looks for the end of the text among the ids; a word's, beyond the vocabulary, would be taken for it.
+        """
+        if not self.ranges:
+            yield ids
+            return
+        is_word = ids >= self.first
+
+        def put(_module: torch.nn.Module, _args: object, output: Tensor) -> Tensor:
+            output = output.clone()
+            output[is_word] = self.vectors[ids[is_word] - self.first]
+            return output
+
+        hook = embedding.register_forward_hook(put)
+        try:
+            yield ids.masked_fill(is_word, 0)
+        finally:
+            hook.remove()
+
+
+def words_of(pool: Pool, encoder: TextEncoder, text: Text) -> Words:
+    """The words of a text encoder; raises NodeError if one was made for another, ModelError as the pool does."""
+    embedding = text.encoder.get_input_embeddings()  # type: ignore[operator]  # a transformers model
+    weight = embedding.weight
+    ranges: dict[str, range] = {}
+    vectors: list[Tensor] = []
+    end = first = len(weight)
+    for word, ref in encoder.words:
+        found = [one for one in pool.vectors(ref) if one.shape[-1] == weight.shape[-1]]
+        if not found:
+            raise NodeError(
+                f'"{ref.name}" has no embedding of width {weight.shape[-1]} for this text encoder',
+                where=".text_encoder",
+                remedy="load one that was made for this model",
+            )
+        vectors.append(found[0].reshape(-1, weight.shape[-1]).to(weight))
+        ranges[word.lower()] = range(end, end := end + len(vectors[-1]))
+    joined = torch.cat(vectors) if vectors else weight.new_empty(0, weight.shape[-1])
+    return Words(first, ranges, joined)
+
+
 # --- encoding
 
 
@@ -170,7 +247,8 @@ def encode(pool: Pool, encoder: TextEncoder, prompt: str, *, clip_skip: int = 0)
     Raises NodeError if ``clip_skip`` leaves no layer, ModelError as the pool does.
     """
     texts = [pool.text(ref) for ref in encoder.refs]
-    embedding = _encode(pool, encoder, texts, emphasised(prompt), clip_skip)
+    words = [words_of(pool, encoder, text) for text in texts]
+    embedding = _encode(pool, encoder, texts, emphasised(prompt), clip_skip, words)
     if any(text.has_zero_empty for text in texts):
         pooled = embedding.pooled
         nothing = Embedding(
@@ -178,25 +256,32 @@ def encode(pool: Pool, encoder: TextEncoder, prompt: str, *, clip_skip: int = 0)
             None if pooled is None else torch.zeros_like(pooled),
         )
     else:
-        nothing = _encode(pool, encoder, texts, (Part(""),), clip_skip)
+        nothing = _encode(pool, encoder, texts, (Part(""),), clip_skip, words)
     return replace(embedding, empty=nothing)
 
 
 def _encode(
-    pool: Pool, encoder: TextEncoder, texts: Sequence[Text], parts: Sequence[Part], clip_skip: int
+    pool: Pool,
+    encoder: TextEncoder,
+    texts: Sequence[Text],
+    parts: Sequence[Part],
+    clip_skip: int,
+    words: Sequence[Words],
 ) -> Embedding:
-    cuts = [windows(text, parts) for text in texts]
+    cuts = [windows(text, parts, ours) for text, ours in zip(texts, words, strict=True)]
     most = max(map(len, cuts))
     is_penultimate = any(text.has_projection for text in texts)
     hidden: list[Tensor] = []
     pooled: Tensor | None = None
-    for ref, text, cut in zip(encoder.refs, texts, cuts, strict=True):
+    for ref, text, cut, ours in zip(encoder.refs, texts, cuts, words, strict=True):
         # tokenizers of one model may differ by a token; their windows must not
         cut = cut + windows(text, (Part(""),)) * (most - len(cut))
         read = []
         with pool.use(ref):
             for window in cut:
-                states, projected = _read(text, window, clip_skip, is_penultimate, pool.device)
+                states, projected = _read(
+                    text, window, clip_skip, is_penultimate, pool.device, ours
+                )
                 read.append(weighted_states(states, window))
                 if pooled is None:
                     pooled = projected
@@ -206,7 +291,7 @@ def _encode(
 
 
 def _read(
-    text: Text, window: Window, clip_skip: int, is_penultimate: bool, device: str
+    text: Text, window: Window, clip_skip: int, is_penultimate: bool, device: str, words: Words
 ) -> tuple[Tensor, Tensor | None]:
     """One window: hidden states float32 [1, T, D], and the projection float32 [1, P] where the encoder has one."""
     encoder = cast("Any", text.encoder)  # transformers declares no types that hold for both classes
@@ -223,8 +308,8 @@ def _read(
     if getattr(encoder.config, "use_attention_mask", False):
         real = [token != text.tokenizer.pad_token_id for token in window.tokens]
         mask = torch.tensor([real], device=device, dtype=torch.long)
-    with torch.inference_mode():
-        output = encoder(ids, attention_mask=mask, output_hidden_states=True)
+    with torch.inference_mode(), words.known(encoder.get_input_embeddings(), ids) as shown:
+        output = encoder(shown, attention_mask=mask, output_hidden_states=True)
         if is_penultimate:
             states = output.hidden_states[-(clip_skip + 2)]
         elif clip_skip == 0:

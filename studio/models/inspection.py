@@ -219,17 +219,18 @@ def _lora(header: Header) -> _Finding | None:
 
 def _embedding(header: Header) -> _Finding | None:
     names = header.tensors
-    widths = {768: "sd1", 1024: "sd2"}
+    widths = {128: "starter", 768: "sd1", 1024: "sd2"}
+    part = ("embedding",)
     if names.keys() == {"clip_l", "clip_g"} and header.side("clip_g", -1) == 1280:
-        return _Finding(Kind.EMBEDDING, "original", "sdxl")
+        return _Finding(Kind.EMBEDDING, "original", "sdxl", part)
     if "emb_params" in names and len(names) <= 2:
         family = widths.get(header.side("emb_params", -1))
-        return _Finding(Kind.EMBEDDING, "original", family) if family else None
+        return _Finding(Kind.EMBEDDING, "original", family, part) if family else None
     if len(names) == 1:
         (name, tensor), *_ = names.items()
         is_token = "." not in name and len(tensor.shape) <= 2 and tensor.numel <= 75 * 1024
         family = widths.get(tensor.shape[-1]) if tensor.shape else None
-        return _Finding(Kind.EMBEDDING, "diffusers", family) if is_token and family else None
+        return _Finding(Kind.EMBEDDING, "diffusers", family, part) if is_token and family else None
     return None
 
 

@@ -15,13 +15,23 @@ from studio.errors import FileError, ModelError
 from studio.facts import Facts, file_digest
 from studio.graph import Json, nearest
 from studio.models.families import Config, Family, family_of_unet
-from studio.models.headers import PICKLES, refuse_pickle
+from studio.models.headers import PICKLES, read_header, refuse_pickle
 from studio.models.inspection import Inspection, Kind, inspect
 from studio.models.layout import CONFIG, INDEX
 from studio.models.lora import layers
 from studio.models.parts import BUNDLED, TOKENIZERS, Component, Parts, parts_of
 from studio.resources import resource
-from studio.values import Blocks, ControlNet, Described, Lora, Model, ModelRef, TextEncoder, Vae
+from studio.values import (
+    Blocks,
+    ControlNet,
+    Described,
+    Inversion,
+    Lora,
+    Model,
+    ModelRef,
+    TextEncoder,
+    Vae,
+)
 
 _ENDING = ".safetensors"
 _DEEPEST = 4
@@ -127,7 +137,7 @@ class Library:
         return inspect(self.find(name).path)
 
     def describe(self, name: str) -> Described:
-        """Describe a model: which denoiser, text encoder, VAE, ControlNet and LoRA it offers, by content.
+        """Describe a model: which denoiser, text encoder, VAE and so on it offers, by content.
 
         Raises ModelError if there is none such, if it is damaged, or if it is of a kind or family that cannot be run.
         Reads no weights except to digest files that have changed since the last time.
@@ -149,8 +159,15 @@ class Library:
         if encoders and "text_encoder" not in missing:
             refs = tuple(self._ref(entry, component) for component in encoders)
             text_encoder = TextEncoder(refs, parts.family_id)
-        controlnet, lora = self._controlnet(entry, parts), self._lora(entry, parts)
-        return Described(model, text_encoder, vae, controlnet, lora, missing)
+        return Described(
+            model,
+            text_encoder,
+            vae,
+            self._controlnet(entry, parts),
+            self._lora(entry, parts),
+            self._inversion(entry, parts),
+            missing,
+        )
 
     def _model(self, entry: Entry, parts: Parts, scheduler: Config, vae: Vae | None) -> Model:
         unet = parts.components["unet"]
@@ -216,6 +233,14 @@ class Library:
             return None
         touched = sorted({layer.component for layer in layers(component.weights[0])})
         return Lora(self._ref(entry, component), parts.family_id, tuple(touched))
+
+    def _inversion(self, entry: Entry, parts: Parts) -> Inversion | None:
+        component = parts.components.get("embedding")
+        if component is None:
+            return None
+        tensors = read_header(component.weights[0]).tensors.values()
+        widths = tuple(tensor.shape[-1] for tensor in tensors if tensor.shape)
+        return Inversion(self._ref(entry, component), parts.family_id, widths)
 
     def _ref(self, entry: Entry, component: Component) -> ModelRef:
         return ModelRef(entry.name, component.name, self.digest(component))

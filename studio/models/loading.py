@@ -143,6 +143,12 @@ def load_text(component: Component, *, device: str, dtype: str) -> Text:
     )
 
 
+def read_vectors(component: Component) -> list[torch.Tensor]:
+    """The tensors of a textual inversion: [D] or [N, D] each; raises ModelError if the file cannot be read."""
+    weights = _tensors(component, lambda name: True)
+    return [weight for weight in weights.values() if weight.dim() in (1, 2)]
+
+
 # --- building
 
 
@@ -246,22 +252,27 @@ class _Source:
 
 
 def _read(component: Component, expected: Iterable[str]) -> Weights:
+    source = _source(component)
+    weights = source.convert(component, _tensors(component, source.wants))
+    return _with_names(weights, set(expected))
+
+
+def _tensors(component: Component, wants: Callable[[str], bool]) -> Weights:
     import safetensors
 
-    source = _source(component)
     weights: Weights = {}
     for path in component.weights:
         read_header(path)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 - not a mapping: only keys() lists the names
-                    if source.wants(name):
+                    if wants(name):
                         weights[name] = file.get_tensor(name)
         except (OSError, safetensors.SafetensorError) as error:
             raise ModelError(
                 f"cannot be read ({error})", where=str(path), remedy="get the model again"
             ) from error
-    return _with_names(source.convert(component, weights), set(expected))
+    return weights
 
 
 def _with_names(weights: Weights, expected: set[str]) -> Weights:

@@ -129,8 +129,8 @@ def _folder_parts(folder: Path) -> Parts:
 
 def _file_parts(path: Path, folders: Sequence[Path]) -> Parts:
     inspection = inspect(path)
-    if inspection.kind is Kind.LORA:
-        return _lora_parts(inspection)
+    if inspection.kind in _ADDITIONS:
+        return _addition(inspection)
     _refuse_kind(inspection)
     said = sidecar(path)
     family = _file_family(inspection, said)
@@ -217,22 +217,21 @@ def _absent(components: Mapping[str, Component], path: Path) -> dict[str, str]:
     return missing
 
 
-def _lora_parts(inspection: Inspection) -> Parts:
-    path = inspection.path
-    component = Component("lora", "", {}, (path,), inspection.layout)
-    what = f"{path} is a LoRA; load a model, and then this with load_lora"
+_ADDITIONS = {Kind.LORA: "load_lora", Kind.EMBEDDING: "load_embedding"}
+"""What is added to a model, and the node that does it."""
+
+
+def _addition(inspection: Inspection) -> Parts:
+    path, name = inspection.path, inspection.components[0]
+    component = Component(name, "", {}, (path,), inspection.layout)
+    loader = _ADDITIONS[inspection.kind]
+    what = f"{path} is {inspection.kind.value}; load a model, and then this with {loader}"
     missing = dict.fromkeys(_ABSENT, what)
-    return Parts({"lora": component}, None, families().get(inspection.family), "", missing)
+    return Parts({name: component}, None, families().get(inspection.family), "", missing)
 
 
 def _refuse_kind(inspection: Inspection) -> None:
-    """Raise ModelError if a file is no model, U-Net, VAE or text encoder."""
-    if inspection.kind is Kind.EMBEDDING:
-        raise ModelError(
-            f"is {inspection.kind.value}, not a model",
-            where=str(inspection.path),
-            remedy="name the model that it was made for",
-        )
+    """Raise ModelError if a file is no model, U-Net, VAE or text encoder that can be run."""
     if inspection.kind in (Kind.TRANSFORMER, Kind.TEXT_ENCODER) and inspection.problems:
         raise ModelError(inspection.problems[0], where=str(inspection.path))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from studio.models import lora
 from studio.models.library import Library
-from studio.models.loading import Text, load_module, load_text, size_of
+from studio.models.loading import Text, load_module, load_text, read_vectors, size_of
 from studio.models.parts import Component
 from studio.values import ModelRef
 
@@ -87,6 +87,10 @@ class Pool:
         if not isinstance(held, Text):
             raise TypeError(f"{ref.component} is no text encoder")
         return held
+
+    def vectors(self, ref: ModelRef) -> list[torch.Tensor]:
+        """The embeddings of a textual inversion, [D] or [N, D] each, as the file has them; raises as ``get`` does."""
+        return read_vectors(self.library.component(ref))
 
     @contextmanager
     def use(self, ref: ModelRef) -> Iterator[torch.nn.Module]:
