@@ -143,6 +143,7 @@ class Denoise:
                 elif mask is not None and (kept := _kept(mask, latents, index, total)):
                     uses |= kept
                     params["next"] = level(schedule, table, index + 1)
+                uses |= _trained(model)
                 controlled, pictures = acting(control, index, total)
                 params |= controlled
                 uses |= pictures
@@ -189,6 +190,11 @@ class Denoise:
         from studio.diffusion import denoise
 
         return denoise.preview(state)
+
+
+def _trained(model: Model) -> dict[str, Ref]:
+    """The result that holds the weights, where a node of the graph trains them."""
+    return {} if model.ref.result is None else {"trained": cast("Ref", model.ref.result)}
 
 
 def _prompts(

@@ -1,4 +1,4 @@
-"""Writes pictures: named by content, each with the workflow, the manifest and the line that other tools read."""
+"""Takes results out of the graph: pictures, named by content and carrying their making; models into the library."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from studio.errors import ModelError, OutputError
 from studio.graph import Graph, Types
 from studio.keys import digest
 from studio.manifest import manifest
+from studio.models.library import Library
+from studio.models.saving import save_model
 from studio.numerics import Machine
 from studio.pictures import MANIFEST, PARAMETERS, WORKFLOW, parameters_line, with_text
 from studio.plan import Keyed, references
-from studio.registry import File, ModelName, Models
+from studio.registry import File, ModelName
 from studio.store import Store
-from studio.values import Noise, Picture, Schedule
+from studio.values import Delivered, ModelFolder, Noise, Picture, Schedule
 from studio.workflow import Workflow, dumps
 
 
@@ -33,11 +35,20 @@ class Delivery:
     machine: Machine
     base: Path
     """The folder that the workflow's relative files are relative to."""
-    models: Models
+    models: Library
     types: Types
 
-    def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
-        """Write an output node's pictures; return the paths.
+    def __call__(self, item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
+        """Write what an output node made; return the paths.
+
+        Pictures go into the folder, a model into the library.
+        """
+        if isinstance(made, ModelFolder):
+            return [str(save_model(made, self.models))]
+        return self._pictures(item, made, plan) if isinstance(made, Picture) else []
+
+    def _pictures(self, item: Keyed, picture: Picture, plan: Sequence[Keyed]) -> Sequence[str]:
+        """Write pictures.
 
         The name holds a digest of how the picture came about, so the same result is the same file and no other file is
         overwritten. Raises OutputError if the folder is not a folder, and OSError for what the system refuses.

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import psutil
@@ -21,6 +21,7 @@ from studio.events import (
     Event,
     Failed,
     Finished,
+    Measured,
     NodeReport,
     NodeStarted,
     NodeStatus,
@@ -47,9 +48,9 @@ from studio.plan import (
     remember,
     remembered,
 )
-from studio.registry import Loop, Spec, outputs
+from studio.registry import Live, Loop, Spec, outputs
 from studio.store import Store
-from studio.values import Picture, State
+from studio.values import Delivered, State
 
 if TYPE_CHECKING:
     from studio.models.pool import Pool
@@ -60,8 +61,8 @@ Emit = Callable[[Event], None]
 class Deliver(Protocol):
     """Takes what an output node made: writes files and says which. Raises OutputError where it cannot."""
 
-    def __call__(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
-        """Return the paths written, one per picture (none for a preview)."""
+    def __call__(self, item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
+        """Return the paths written, one per picture (none for a preview), or that of a model's folder."""
 
 
 class Cancel:
@@ -87,6 +88,7 @@ class _Context:
     engine: Engine
     cancel: Cancel
     report: Callable[[int, int], None]
+    measured: Callable[[Mapping[str, float]], None]
     scratch: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -99,6 +101,9 @@ class _Context:
     def progress(self, done: int, total: int) -> None:
         self.cancel.check()
         self.report(done, total)
+
+    def measure(self, values: Mapping[str, float]) -> None:
+        self.measured(values)
 
 
 @dataclass
@@ -123,6 +128,8 @@ class _Run:
     """Results that will not come: of failed nodes and of those that depend on them."""
     calls: int = 0
     saved: int = 0
+    step: int = 0
+    """The step of a loop that is under way, counted as in its events."""
 
 
 class Engine:
@@ -214,6 +221,9 @@ class Engine:
         status: NodeStatus = "cached"
         from_step = item.passes
         if item.described is not None:
+            if any(ref.key in run.lost for ref in ahead.needs):
+                run.lost.add(item.key)
+                return
             status = "cached" if past.get(item.id) == item.document else "ran"
         elif ahead.status == "skipped":
             status, from_step = "skipped", 0
@@ -242,6 +252,8 @@ class Engine:
             except StudioError as error:
                 self._fail(run, item, error, began)
                 return
+            if item.described is not None:
+                self._release(run, item)
         self._report(run, item, status, from_step, began)
 
     def _report(
@@ -266,6 +278,7 @@ class Engine:
             self,
             run.cancel,
             lambda done, total: run.emit(Progress(run.name, item.id, done, total)),
+            lambda values: run.emit(Measured(run.name, item.id, run.step, values)),
         )
         from_step = 0
         peak = _Peak()
@@ -330,20 +343,26 @@ class Engine:
 
     def _hand_over(self, run: _Run, item: Keyed) -> None:
         for port in item.type.outputs:
-            picture = self._value(run, Ref(item.key, port.name))
-            if not isinstance(picture, Picture):
+            made = self._made(run, item, port.name)
+            if not isinstance(made, Delivered):
                 continue
             try:
-                paths = self._deliver(item, picture, run.keyed)
+                paths = self._deliver(item, made, run.keyed)
             except OSError as error:
                 raise OutputError(
                     f"{error.filename or 'the file'} cannot be written ({error.strerror})",
                     remedy="choose another folder with --output, or make room",
                 ) from error
             run.files.extend(
-                WrittenFile(item.id, path, pixels)
-                for path, pixels in zip(paths, picture.pixels_sha256, strict=False)
+                WrittenFile(item.id, path, content)
+                for path, content in zip(paths, made.sha256, strict=False)
             )
+
+    def _made(self, run: _Run, item: Keyed, port: str) -> object:
+        """What an output node gives, complete."""
+        if item.described is None:
+            return self._value(run, Ref(item.key, port))
+        return self._resolved(run, item.described[port])
 
     # --- loops
 
@@ -354,61 +373,124 @@ class Engine:
         states: list[State] = []
         seconds: list[float] = []
         skipped = 0
-        for number, chain in enumerate(item.chains):
-            state, done = self._stored_state(chain)
-            skipped += done or 0
-            run.saved += sum(step.spec.calls for step in chain.steps[: done or 0])
+        run.step = 0
+        for chain in item.chains:
+            place = self._stored_place(chain)
+            behind = chain.passes(0, place.specs) + place.steps
+            skipped += behind
+            run.step += behind
+            run.saved += chain.calls(0, place.specs)
+            state = place.state
             if state is None:
                 inputs = self._uses(run, chain.start.spec)
                 state = loop.start(chain.start.spec, inputs, context)
-                self._put_state(chain.start, state)
-            for index in range(done or 0, len(chain.steps)):
-                run.cancel.check()
-                began = time.perf_counter()
-                step = chain.steps[index]
-                state = loop.step(state, step.spec, self._uses(run, step.spec), context)
-                self._put_state(step, state)
-                run.calls += step.spec.calls
-                seconds.append(time.perf_counter() - began)
-                self._stepped(run, item, number, index + 1, seconds[-1], loop, state)
-                peak.sample()
+                self._keep(loop, chain.start, state, place.passing, context)
+            for step in chain.steps[place.specs :]:
+                state = self._spec(
+                    run, item, loop, step, replace(place, state=state), context, seconds, peak
+                )
+                place = replace(place, specs=place.specs + 1, steps=0)
             states.append(state)
         return loop.finish(states, context), skipped, seconds
 
-    def _stored_state(self, chain: KeyedChain) -> tuple[State | None, int | None]:
-        """The latest state of a chain that can be read, and its number of steps."""
+    def _spec(
+        self,
+        run: _Run,
+        item: Keyed,
+        loop: Loop,
+        step: KeyedStep,
+        place: _Place,
+        context: _Context,
+        seconds: list[float],
+        peak: _Peak,
+    ) -> State:
+        """Run the steps of one spec from a place in it, and store the state after the last."""
+        state, done = place.state, place.steps
+        assert state is not None
+        try:
+            while done < step.spec.count:
+                run.cancel.check()
+                began = time.perf_counter()
+                run.step += 1
+                state = loop.step(state, step.spec, self._uses(run, step.spec), context)
+                done += 1
+                if done == step.spec.count:
+                    self._keep(loop, step, state, place.passing, context)
+                run.calls += step.spec.calls
+                seconds.append(time.perf_counter() - began)
+                self._stepped(run, item, seconds[-1], loop, state)
+                peak.sample()
+        except Cancelled:
+            if place.steps < done < step.spec.count and isinstance(loop, Live):
+                frozen = loop.freeze(state, context)
+                part = State({"done": done, "state": frozen})
+                self._store.put(step.part, {"state": part}, kind="state")
+            raise
+        return state
+
+    def _stored_place(self, chain: KeyedChain) -> _Place:
+        """The latest state of a chain that can be read."""
         done = chain.resume(self._store)
         while done is not None:
-            key = chain.steps[done - 1].key if done else chain.start.key
-            entry = self._store.get(key)
-            state = entry.get("state") if entry else None
-            if isinstance(state, State):
-                return state, done
+            step = chain.steps[done - 1] if done else chain.start
+            state = self._stored_state(step.key)
+            if state is not None:
+                passing = [] if step.spec.is_lasting else [step.key]
+                return self._in_part(chain, _Place(done, 0, state, passing))
             done = chain.resume(self._store)  # what could not be read is no longer in the index
-        return None, None
+        return self._in_part(chain, _Place(0, 0, None, []))
 
-    def _put_state(self, step: KeyedStep, state: State) -> None:
-        self._store.put(step.key, {"state": state}, kind="state")
+    def _in_part(self, chain: KeyedChain, place: _Place) -> _Place:
+        """Where a cancelled run has left off in the middle of the next spec, if it did."""
+        if place.specs == len(chain.steps) or chain.steps[place.specs].spec.count == 1:
+            return place
+        step = chain.steps[place.specs]
+        part = self._stored_state(step.part)
+        if part is None:
+            return place
+        done, state = part.data["done"], part.data["state"]
+        assert isinstance(done, int)
+        assert isinstance(state, State)
+        return _Place(place.specs, done, state, [*place.passing, step.part])
+
+    def _stored_state(self, key: Key) -> State | None:
+        entry = self._store.get(key)
+        state = entry.get("state") if entry else None
+        return state if isinstance(state, State) else None
+
+    def _keep(
+        self, loop: Loop, step: KeyedStep, state: State, passing: list[Key], context: _Context
+    ) -> None:
+        """Store the state after a spec, in place of the passing ones before it."""
+        frozen = loop.freeze(state, context) if isinstance(loop, Live) else state
+        self._store.put(step.key, {"state": frozen}, kind="state", replaces=passing)
+        # what the disk has not let go of yet is named again next time
+        passing[:] = [key for key in passing if key in self._store]
+        if not step.spec.is_lasting:
+            passing.append(step.key)
 
     def _uses(self, run: _Run, spec: Spec) -> dict[str, Value]:
         return {name: self._value(run, ref) for name, ref in spec.uses.items()}
 
-    def _stepped(
-        self,
-        run: _Run,
-        item: Keyed,
-        chain: int,
-        step: int,
-        seconds: float,
-        loop: Loop,
-        state: State,
-    ) -> None:
-        done = sum(len(earlier.steps) for earlier in item.chains[:chain]) + step
-        run.emit(Step(run.name, item.id, done, item.passes, seconds))
+    def _stepped(self, run: _Run, item: Keyed, seconds: float, loop: Loop, state: State) -> None:
+        run.emit(Step(run.name, item.id, run.step, item.passes, seconds))
         if self._has_previews:
             image = loop.preview(state)
             if image is not None:
-                run.emit(Preview(run.name, item.id, done, image))
+                run.emit(Preview(run.name, item.id, run.step, image))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How far a chain has come."""
+
+    specs: int
+    """That are done."""
+    steps: int
+    """Of the next spec that are done."""
+    state: State | None
+    passing: list[Key]
+    """Of stored states that go when the next one is stored."""
 
 
 class _Peak:
@@ -472,13 +554,12 @@ def _readers(
 
 
 def _calls(chains: Sequence[KeyedChain]) -> int:
-    return sum(step.spec.calls for chain in chains for step in chain.steps)
+    return sum(chain.calls() for chain in chains)
 
 
 def _calls_ahead(keyed: Sequence[Keyed], ahead: Mapping[NodeId, Outlook]) -> int:
-    total = 0
-    for item in keyed:
-        resume = ahead[item.id].resume
-        for chain, done in zip(item.chains, resume, strict=False):
-            total += sum(step.spec.calls for step in chain.steps[done or 0 :])
-    return total
+    return sum(
+        chain.calls(done or 0)
+        for item in keyed
+        for chain, done in zip(item.chains, ahead[item.id].resume, strict=False)
+    )

@@ -92,6 +92,19 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
+class Measured(Event):
+    """Numbers worth a curve, such as the loss of a training step."""
+
+    name = "measured"
+
+    node: str
+    step: int
+    """The step that they were measured in, counted as in ``Step``."""
+    values: Mapping[str, float]
+    """Finite, by name: ``loss``, ``rate`` …"""
+
+
+@dataclass(frozen=True)
 class Preview(Event):
     """A small picture of a state."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -290,20 +291,57 @@ def file_digest(path: Path, facts: Facts, check: Callable[[], None] | None = Non
     before = resolved.stat()
     if not stat.S_ISREG(before.st_mode):
         raise FileError("is not a file", where=str(path), remedy="name a file")
+    known = _known_digest(facts.get("digest", _file_key(resolved)), before)
+    return known or _new_digest(resolved, before, facts, check)
+
+
+def file_digests(
+    paths: Iterable[Path], facts: Facts, check: Callable[[], None] | None = None
+) -> dict[Path, str | OSError]:
+    """``file_digest`` of many files, of which all that are remembered cost one question; OSError for the unreadable."""
+    found: dict[Path, str | OSError] = {}
+    looked: dict[Path, tuple[Path, os.stat_result]] = {}
+    for path in paths:
+        try:
+            resolved = path.resolve(strict=True)
+            looked[path] = (resolved, resolved.stat())
+        except OSError as error:
+            found[path] = error
+        except RuntimeError:  # until Python 3.13, of links in a circle
+            found[path] = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    known = facts.get_many("digest", {_file_key(resolved) for resolved, _ in looked.values()})
+    for path, (resolved, before) in looked.items():
+        digest = _known_digest(known.get(_file_key(resolved)), before)
+        try:
+            found[path] = digest or _new_digest(resolved, before, facts, check)
+        except OSError as error:
+            found[path] = error
+    return found
+
+
+def _file_key(resolved: Path) -> str:
     # a name that is no Unicode (Linux admits any bytes) cannot be a key as it is
-    key = os.fsencode(resolved).decode("utf-8", "backslashreplace")
-    known = facts.get("digest", key)
-    if isinstance(known, list) and known[:2] == [before.st_size, before.st_mtime_ns]:
+    return os.fsencode(resolved).decode("utf-8", "backslashreplace")
+
+
+def _known_digest(known: Json, now: os.stat_result) -> str | None:
+    if isinstance(known, list) and known[:2] == [now.st_size, now.st_mtime_ns]:
         digest = known[2]
         if isinstance(digest, str):
             return digest
+    return None
+
+
+def _new_digest(
+    resolved: Path, before: os.stat_result, facts: Facts, check: Callable[[], None] | None
+) -> str:
     with resolved.open("rb") as file:
         started_ns = time.time_ns()
         digest = _sha256(file, check)
         after = os.fstat(file.fileno())
     unchanged = (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     if unchanged and before.st_mtime_ns < started_ns - _RACY_NS:
-        facts.set("digest", key, [before.st_size, before.st_mtime_ns, digest])
+        facts.set("digest", _file_key(resolved), [before.st_size, before.st_mtime_ns, digest])
     return digest
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from studio.errors import FileError, GraphError, NodeError, StudioError
-from studio.facts import Facts, file_digest
+from studio.facts import Facts, file_digest, file_digests
 from studio.graph import (
     Graph,
     Json,
@@ -31,7 +32,18 @@ from studio.graph import (
 )
 from studio.keys import digest
 from studio.numerics import Numerics
-from studio.registry import Chain, File, Loop, Models, NotKnown, Spec, outputs
+from studio.registry import (
+    Announcing,
+    Chain,
+    File,
+    Folder,
+    FoundFile,
+    Loop,
+    Models,
+    NotKnown,
+    Spec,
+    outputs,
+)
 from studio.validation import admitted
 from studio.values import Constant, Timeline
 
@@ -58,6 +70,11 @@ class KeyedStep:
     key: Key
     spec: Spec
 
+    @property
+    def part(self) -> Key:
+        """The key of a state in the middle of the spec, kept when a run is cancelled there."""
+        return digest(["part", self.key])
+
 
 @dataclass(frozen=True)
 class KeyedChain:
@@ -72,8 +89,16 @@ class KeyedChain:
         """The key of the last state."""
         return self.steps[-1].key if self.steps else self.start.key
 
+    def passes(self, first: int = 0, last: int | None = None) -> int:
+        """How many steps the specs from ``first`` up to ``last`` cover."""
+        return sum(step.spec.count for step in self.steps[first:last])
+
+    def calls(self, first: int = 0, last: int | None = None) -> int:
+        """How many forward passes the specs from ``first`` up to ``last`` cost."""
+        return sum(step.spec.count * step.spec.calls for step in self.steps[first:last])
+
     def resume(self, index: Index) -> int | None:
-        """How many steps are done in the latest stored state; None if not even the start is stored."""
+        """How many specs are done in the latest stored state; None if not even the start is stored."""
         for done in range(len(self.steps), 0, -1):
             if self.steps[done - 1].key in index:
                 return done
@@ -93,6 +118,8 @@ class Keyed:
     """By parameter, complete and canonical, as links give them; files as absolute paths."""
     described: Mapping[str, Value] | None = None
     """The outputs of a describing node."""
+    announced: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    """Those outputs of a loop that are descriptions, known before it has run."""
     chains: tuple[KeyedChain, ...] = ()
     passes: int = 0
     """Steps of all chains together."""
@@ -129,6 +156,35 @@ class PlanningContext:
             fact = compute(*args)
             self.facts.set("table", key, fact)
         return fact
+
+    def files(
+        self, folder: str, endings: Collection[str], look: Callable[[Path], Json]
+    ) -> Sequence[FoundFile]:
+        """``studio.registry.Planning.files``, digests and what was found remembered in the facts."""
+        root = Path(folder)
+        listed = _listed(root, endings)
+        digests = file_digests((root / name for name in listed), self.facts)
+        space = f"found {look.__module__}.{look.__qualname__}"
+        known = self.facts.get_many(
+            space, {digest for digest in digests.values() if isinstance(digest, str)}
+        )
+        new: dict[str, Json] = {}
+        files = []
+        for name in listed:
+            path = root / name
+            content = digests[path]
+            if isinstance(content, OSError):
+                files.append(FoundFile(path, name, "", _refusal(content)))
+                continue
+            if content not in known:
+                try:
+                    known[content] = new[content] = look(path)
+                except OSError as error:
+                    files.append(FoundFile(path, name, "", _refusal(error)))
+                    continue
+            files.append(FoundFile(path, name, content, known[content]))
+        self.facts.set_many(space, new)
+        return files
 
 
 def key_graph(
@@ -207,11 +263,8 @@ def _argument(
     source = done[link.node]
     output = source.type.output(link.output)
     assert output is not None, f"{link} was not validated"
-    value = (
-        source.described[link.output]
-        if source.described is not None
-        else Ref(source.key, link.output)
-    )
+    known = source.announced if source.described is None else source.described
+    value = known.get(link.output, Ref(source.key, link.output))
     if issubclass(port_type, Timeline) and not issubclass(output.type, port_type):
         return port_type.of(value)
     return value
@@ -258,7 +311,48 @@ def _params(
                 reason = getattr(error, "strerror", None) or error
                 what = f"{path} cannot be read ({reason})"
                 raise NodeError(what, where=where, remedy=remedy) from error
+        elif isinstance(param.hint, Folder) and value:
+            path = (context.base / str(value)).absolute()
+            given[param.name] = str(path)
+            # a describing node says itself what of the folder counts
+            if node_type.kind is NodeKind.COMPUTE:
+                hashed[param.name] = ["folder", _folder_digest(path, context)]
     return given, hashed
+
+
+def _folder_digest(path: Path, context: PlanningContext) -> Key:
+    """The content of all that lies under a folder, by name."""
+    files = context.files(str(path), (), _nothing)
+    return digest([[file.name, file.digest] for file in files])
+
+
+def _nothing(path: Path) -> Json:
+    return None
+
+
+def _listed(root: Path, endings: Collection[str]) -> list[str]:
+    """The files under a folder, sorted by name; raises NodeError naming the folder that cannot be listed."""
+
+    def refuse(error: OSError) -> None:
+        where = Path(error.filename or root)
+        reason = error.strerror or str(error)
+        raise NodeError(f"{where} cannot be listed ({reason})", remedy="choose another folder")
+
+    found = []
+    for place, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(root)
+        found += [
+            (inside / name).as_posix()
+            for name in names
+            if not name.startswith(".")
+            and (not endings or os.path.splitext(name)[1].lower() in endings)
+        ]
+    return sorted(found)
+
+
+def _refusal(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
 
 
 def _key_loop(keyed: Keyed, context: PlanningContext, class_digest: Key) -> Keyed:
@@ -268,19 +362,23 @@ def _key_loop(keyed: Keyed, context: PlanningContext, class_digest: Key) -> Keye
     try:
         chains: Sequence[Chain] = _loop(loop).chain(**arguments, ctx=context)
     except NotKnown:
-        return replace(
+        found = replace(
             keyed,
             key=digest(["not known", identity, keyed.params, keyed.ports]),
             passes=_loop(loop).passes(arguments),
             is_known=False,
         )
-    keyed_chains = tuple(key_chain(chain, identity) for chain in chains)
-    return replace(
-        keyed,
-        key=digest(["finished", identity, [chain.final for chain in keyed_chains]]),
-        chains=keyed_chains,
-        passes=sum(len(chain.steps) for chain in keyed_chains),
-    )
+    else:
+        keyed_chains = tuple(key_chain(chain, identity) for chain in chains)
+        found = replace(
+            keyed,
+            key=digest(["finished", identity, [chain.final for chain in keyed_chains]]),
+            chains=keyed_chains,
+            passes=sum(chain.passes() for chain in keyed_chains),
+        )
+    if isinstance(loop, Announcing):
+        return replace(found, announced=loop.announce(found.key, arguments))
+    return found
 
 
 def key_chain(chain: Chain, identity: object) -> KeyedChain:
@@ -325,14 +423,11 @@ class Outlook:
 
     status: Status
     resume: tuple[int | None, ...] = ()
-    """For each chain of a loop that is not finished: how many steps are stored; None: not even the start."""
+    """For each chain of a loop that is not finished: how many specs are done; None: not even the start."""
     needs: tuple[Ref, ...] = ()
     """The results that it will read."""
-
-    @property
-    def from_step(self) -> int:
-        """Steps that need not run again, over all chains."""
-        return sum(done or 0 for done in self.resume)
+    from_step: int = 0
+    """Steps that need not run again, over all chains."""
 
 
 def outlook(keyed: Sequence[Keyed], targets: Iterable[str], index: Index) -> dict[NodeId, Outlook]:
@@ -344,15 +439,18 @@ def outlook(keyed: Sequence[Keyed], targets: Iterable[str], index: Index) -> dic
     needed = set(targets)
     found: dict[NodeId, Outlook] = {}
     for item in reversed(keyed):
-        if item.described is not None or item.key in stored:
+        if item.described is not None:
+            # what an output node describes is put together when it is handed over
+            is_handed_over = item.type.is_output and item.id in needed
+            parts = tuple(references(item.described)) if is_handed_over else ()
+            found[item.id] = Outlook("cached", needs=parts)
+        elif item.key in stored:
             found[item.id] = Outlook("cached")
         elif item.id not in needed:
             found[item.id] = Outlook("skipped")
         else:
             found[item.id] = _unfinished(item, index)
-            needed.update(
-                producers[ref.key] for ref in found[item.id].needs if ref.key in producers
-            )
+        needed.update(producers[ref.key] for ref in found[item.id].needs if ref.key in producers)
     return found
 
 
@@ -366,7 +464,10 @@ def _unfinished(item: Keyed, index: Index) -> Outlook:
         for step in (chain.start, *ahead) if done is None else ahead:
             needs.update(dict.fromkeys(step.spec.uses.values()))
     status: Status = "resumes" if any(resume) else "runs"
-    return Outlook(status, resume, tuple(needs))
+    from_step = sum(
+        chain.passes(0, done or 0) for chain, done in zip(item.chains, resume, strict=True)
+    )
+    return Outlook(status, resume, tuple(needs), from_step)
 
 
 # --- for people

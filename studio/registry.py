@@ -24,12 +24,33 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, get_args, get_origin
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 from studio.errors import PackError
-from studio.graph import NODE_ID, Hint, Json, NodeKind, NodeType, Param, ParamKind, Port, Ref, Value
+from studio.graph import (
+    NODE_ID,
+    Hint,
+    Json,
+    Key,
+    NodeKind,
+    NodeType,
+    Param,
+    ParamKind,
+    Port,
+    Ref,
+    Value,
+)
 from studio.values import Boolean, Constant, Described, Integer, Number, State, Text
 
 if TYPE_CHECKING:
@@ -104,6 +125,11 @@ class File(Hint):
     """A path to a file, relative to the workflow's folder or absolute; its content enters the key, not its name."""
 
     endings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Folder(Hint):
+    """A path to a folder, relative to the workflow's folder or absolute; what of it counts enters the key."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +245,22 @@ class Models(Protocol):
     def describe(self, name: str) -> Described:
         """Describe a model by name; raises ModelError if there is none such."""
 
+    def refuse_new(self, name: str, key: Key, *, is_replacing: bool) -> None:
+        """Raise ModelError if a model from the training of some key cannot be saved under a name."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file of a folder: where it lies, its content, and what was found in it."""
+
+    path: Path
+    name: str
+    """Relative to the folder, with ``/`` between."""
+    digest: str
+    """sha256 of the content; "" where it cannot be read."""
+    found: Json
+    """What ``look`` gave, or the reason in words why the file cannot be read."""
+
 
 T = TypeVar("T")
 
@@ -234,6 +276,15 @@ class Planning(Protocol):
         """A fact that needs torch to compute (``compute(*args)``), from the database of facts.
 
         While only planning, raises ``NotKnown`` if it was never computed; in a run, computes and keeps it.
+        """
+
+    def files(
+        self, folder: str, endings: Collection[str], look: Callable[[Path], Json]
+    ) -> Sequence[FoundFile]:
+        """The files under a folder with one of some endings, by name, each with what ``look`` finds in it.
+
+        ``look`` needs no torch and depends on the content alone; what it found is remembered by that. Hidden files and
+        folders are passed over. Raises NodeError if there is no such folder or it cannot be listed.
         """
 
 
@@ -258,6 +309,9 @@ class Context(Protocol):
     def progress(self, done: int, total: int) -> None:
         """Report progress inside a node."""
 
+    def measure(self, values: Mapping[str, float]) -> None:
+        """Report numbers worth a curve, such as the loss of the step that is under way."""
+
 
 # --- loops
 
@@ -273,6 +327,10 @@ class Spec:
     specs before it in the chain: a solver's whole schedule, of which ``params`` hold what this step reads."""
     calls: int = 1
     """Forward passes of the denoising network that the step costs; not part of any key."""
+    count: int = 1
+    """How many steps the spec covers: ``step`` is called as often, and the state after the last of them is stored."""
+    is_lasting: bool = True
+    """Whether the stored state stays; otherwise it goes when a later state of its chain is stored."""
 
 
 @dataclass(frozen=True)
@@ -306,6 +364,22 @@ class Loop(Protocol):
 
     def preview(self, state: State) -> Value | None:
         """A small picture of a state, or None."""
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A loop whose states between two that are stored are objects at work, too large to be copied at every step."""
+
+    def freeze(self, state: State, ctx: Context) -> State:
+        """The same state as plain data that can be stored, and from which ``step`` can go on."""
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A loop with outputs that are descriptions: known, without torch, before it has run."""
+
+    def announce(self, key: Key, arguments: Mapping[str, object]) -> Mapping[str, Value]:
+        """Those outputs by name; ``key`` is that of the loop's result, which they may refer to."""
 
 
 # --- declaration
@@ -482,10 +556,12 @@ def _outputs(
 
 
 def outputs(declared: NodeType, result: object) -> dict[str, Value]:
-    """Name what an implementation returned by the node's output ports."""
+    """Name what an implementation returned by the node's output ports; what a loop announces it returns as None."""
     values = result if isinstance(result, tuple) and len(declared.outputs) > 1 else (result,)
     named: dict[str, Value] = {}
     for port, value in zip(declared.outputs, values, strict=True):
+        if value is None and isinstance(declared.implementation, Announcing):
+            continue
         if not isinstance(value, port.type):
             raise TypeError(f"{declared.id} gave {type(value).__name__} as {port.name}")
         named[port.name] = value

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
-from studio.graph import Json, Ref, Value
+from studio.graph import Json, Key, Ref, Value
 
 if TYPE_CHECKING:
     from typing import Self
@@ -92,8 +92,17 @@ class Embedding(Value):
     """The same encoder's reading of the empty prompt: what guidance leads away from without a negative prompt."""
 
 
+class Delivered(Value):
+    """What an output node makes, to be taken out of the graph."""
+
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        """Content of each file that delivering it gives."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Picture(Value):
+class Picture(Delivered):
     """Encoded pictures, ready to be written: what an output node makes. Needs no torch."""
 
     name: str
@@ -105,6 +114,23 @@ class Picture(Value):
     """sha256 of each picture's pixels: 8-bit RGB(A), row by row from the top left."""
     is_saved: bool = True
     """Whether the files are to be written; otherwise they are only shown."""
+
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        """Of the pixels, not of the files."""
+        return self.pixels_sha256
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Value):
+    """Trained weights, with all that makes an ordinary model of them."""
+
+    weights: Mapping[str, Mapping[str, Tensor]]
+    """By component as diffusers names it: float32."""
+    configs: Mapping[str, Mapping[str, Json]]
+    """Config of each component, its class under ``_class_name``, and that of the ``scheduler``."""
+    card: Mapping[str, Json]
+    """How they came about: data, seed, recipe, measurements."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +154,8 @@ class ModelRef:
     digest: str
     patches: tuple[tuple[ModelRef, float], ...] = ()
     """The LoRAs that are added to the weights, each with its strength, in order of application."""
+    result: Ref | Trained | None = None
+    """For weights that a node of the graph trains: its result, whose key ``digest`` then is."""
 
     def __key__(self) -> Json:
         patches: list[Json] = [[patch.digest, strength] for patch, strength in self.patches]
@@ -259,6 +287,102 @@ class Described:
         """The content of the whole: sha256 over the digests of its components, by name."""
         lines = sorted(f"{ref.component} {ref.digest}\n" for ref in self.refs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelFolder(Delivered):
+    """A trained model, to be written into the library as an ordinary one."""
+
+    name: str
+    """In the library."""
+    trained: Ref | Trained
+    key: Key
+    """Of the training's result: what tells whether a model of that name is this one."""
+    dtype: str = "float16"
+    """What the weights are stored in."""
+    is_replacing: bool = False
+    """Another model of that name may be overwritten."""
+
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        """The training's key; the weights are named by the model library once they are there."""
+        return (self.key,)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Pictures that the scene painter draws, by address: index 0 … count - 1 under one seed."""
+
+    seed: int
+    count: int
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that every scene has."""
+    is_held_out: bool | None = False
+    """False: without the combinations kept out of training; True: nothing else; None: all."""
+    version: str = ""
+    """Of the painter and of what it draws with."""
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture of a data set, by content."""
+
+    path: str
+    name: str
+    digest: str
+    caption: str
+    label: int = 0
+
+    def __key__(self) -> Json:
+        return [self.digest, self.caption, self.label]
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Pictures of a folder, in the order of their names."""
+
+    files: tuple[PictureFile, ...]
+    digest: Key
+    """Of their contents, captions and labels: what enters keys."""
+    fit: str = "crop"
+    """``crop``, ``pad`` or ``stretch`` to the size."""
+    is_random: bool = False
+    """Crop anywhere, afresh each time; otherwise the middle."""
+    is_flipped: bool = False
+    """Mirror every other picture, by chance."""
+
+    def __key__(self) -> Json:
+        return [self.digest, self.fit, self.is_random, self.is_flipped]
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class Dataset(Value):
+    """Square pictures to learn from, with captions and class labels, described."""
+
+    pictures: Scenes | PictureFiles
+    size: int
+    """Side in pixels."""
+    classes: tuple[str, ...] = ()
+    """Names of the class labels; empty where the pictures have none."""
+    has_captions: bool = True
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return self.pictures.count
+
+
+@dataclass(frozen=True)
+class Network(Value):
+    """A network that does not exist yet: diffusers' class and config; training begins with random weights."""
+
+    class_name: str
+    config: Mapping[str, Json]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from studio.plan import Keyed, KeyedChain, key_graph, outlook
 from studio.plan import plan as make_plan
 from studio.remote import PROTOCOL, Message, Request
 from studio.session import Job, Session, Settings, node_of, prepare, session
-from studio.values import Image, Latents, Mask, Picture, Schedule, State
+from studio.values import Delivered, Image, Latents, Mask, Picture, Schedule, State
 from studio.workflow import complete, loads, migrate, set_param
 
 if TYPE_CHECKING:
@@ -352,9 +352,10 @@ class _Worker:
             self.session.registry.types,
         )
 
-        def deliver(item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
-            paths = delivery(item, picture, plan)
-            self.send_picture({"run": ordered.request.id}, item, picture, paths)
+        def deliver(item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
+            paths = delivery(item, made, plan)
+            if isinstance(made, Picture):
+                self.send_picture({"run": ordered.request.id}, item, made, paths)
             return paths
 
         engine = self.session.engine(

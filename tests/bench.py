@@ -23,7 +23,7 @@ from studio.numerics import choose
 from studio.plan import Keyed, PlanningContext, key_graph
 from studio.registry import Range, collect, load, node
 from studio.store import Store
-from studio.values import Latents, Model, Picture, Schedule
+from studio.values import Delivered, Latents, Model, Schedule
 
 MACHINE = choose("cpu", "float32", threads=1)
 configure(MACHINE.numerics)  # references must compute with as many threads as we do
@@ -178,5 +178,5 @@ def fresh(graph: Graph, target: str = "denoise") -> torch.Tensor:
         return Bench(store).latents(graph, target)[0]
 
 
-def _nowhere(item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
+def _nowhere(item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
     return []

@@ -10,13 +10,13 @@ import pytest
 
 from studio.engine import Cancel, Engine
 from studio.errors import OutputError
-from studio.events import Done, Event, Failed, Preview, Step
+from studio.events import Done, Event, Failed, Measured, Preview, Step
 from studio.graph import Graph, Node, NodeId
-from studio.plan import Keyed
+from studio.plan import Keyed, key_graph
 from studio.store import Store
-from studio.values import Picture
+from studio.values import Delivered, Picture
 from tests.test_plan import context, walking
-from tests.toys import Toys
+from tests.toys import Handed, Number, Recipe, Toys
 
 
 @dataclass
@@ -27,13 +27,20 @@ class Bench:
     toys: Toys = field(default_factory=Toys)
     events: list[Event] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
+    made: list[Delivered] = field(default_factory=list)
     refusal: Exception | None = None
 
-    def deliver(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
+    def deliver(self, item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
         """Take the pictures, or fail as told."""
         if self.refusal:
             raise self.refusal
-        self.shown.extend(picture.files)
+        self.made.append(made)
+        if isinstance(made, Handed):
+            assert isinstance(made.number, Number)
+            self.shown.append(str(made.number.value).encode())
+        else:
+            assert isinstance(made, Picture)
+            self.shown.extend(made.files)
         return [f"{item.id}.txt"]
 
     def run(
@@ -259,3 +266,120 @@ def test_a_step_is_given_nothing_that_it_did_not_declare(bench: Bench) -> None:
     bench.toys.types = lambda: spied  # type: ignore[method-assign]  # the spy stands in
     bench.run(walking())
     assert given == [(set(), set())] * 5 + [({"extra"}, {"extra"})] * 5
+
+
+# --- states at intervals
+
+
+def patient(**params: float) -> Graph:
+    """A walk that stores a state every 4 steps, shown."""
+    graph = Graph().add(Node(NodeId("walk"), "patient", params=dict(params)))
+    graph = graph.add(Node(NodeId("show"), "show"))
+    return graph.connect("walk", "number", "show", "number")
+
+
+def stored_states(store: Store, graph: Graph, toys: Toys) -> list[int]:
+    """The numbers of steps whose states are stored."""
+    (item,) = (
+        item for item in key_graph(graph, toys.types(), ["show"], context()) if item.id == "walk"
+    )
+    (chain,) = item.chains
+    found = [0] if chain.start.key in store else []
+    return found + [
+        chain.passes(0, number + 1) for number, step in enumerate(chain.steps) if step.key in store
+    ]
+
+
+def test_a_loop_of_long_specs_counts_and_reports_single_steps(bench: Bench) -> None:
+    done = bench.run(patient(steps=10))
+    assert bench.shown == [b"10.0"]
+    steps = [event.step for event in bench.events if isinstance(event, Step)]
+    assert steps == list(range(1, 11))
+    measured = [event for event in bench.events if isinstance(event, Measured)]
+    assert [(event.step, event.values["sum"]) for event in measured][:2] == [(1, 1.0), (2, 2.0)]
+    assert (done.model_calls, done.nodes["walk"].steps) == (20, 10)
+
+
+def test_passing_states_go_when_a_later_one_comes_and_lasting_ones_stay(bench: Bench) -> None:
+    graph = patient(steps=14, lasting=8)
+    bench.run(graph)
+    assert stored_states(bench.store, graph, bench.toys) == [8, 14]
+
+
+def test_more_steps_go_on_from_the_newest_state(bench: Bench) -> None:
+    bench.run(patient(steps=8))
+    done = bench.run(patient(steps=16))
+    assert bench.shown[-1] == b"16.0"
+    assert bench.toys.ran["step"] == 8
+    assert (done.nodes["walk"].status, done.nodes["walk"].from_step) == ("resumed", 8)
+    assert (done.model_calls, done.model_calls_saved) == (16, 16)
+
+
+@pytest.mark.parametrize("at", [3, 7, 8, 9])
+def test_a_cancelled_loop_goes_on_at_the_very_step(bench: Bench, at: int) -> None:
+    cancel = Cancel()
+    bench.toys.at_step[at] = cancel.set
+    assert bench.run(patient(steps=12), cancel=cancel).status == "cancelled"
+    bench.toys.at_step.clear()
+    done = bench.run(patient(steps=12))
+    assert bench.shown == [b"12.0"]
+    assert bench.toys.ran["step"] == 12 - (at + 1)
+    assert done.nodes["walk"].from_step == at + 1
+    assert bench.store.stats().memory_entries == 3  # the last state and two results
+
+
+def test_a_killed_run_goes_on_from_the_last_state_on_disk(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with Store(tmp_path, memory_bytes=1) as store:
+        bench = Bench(store)
+        bench.toys.at_step[10] = stop
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(patient(steps=12))
+        store.flush()
+    with Store(tmp_path) as store:
+        again = Bench(store)
+        done = again.run(patient(steps=12))
+        assert again.shown == [b"12.0"]
+        assert done.nodes["walk"].from_step == 8
+        store.flush()
+        assert stored_states(store, patient(steps=12), again.toys) == [12]
+
+
+def test_what_a_loop_announces_is_known_while_planning(bench: Bench) -> None:
+    graph = patient(steps=4).add(Node(NodeId("recipe_of"), "show_recipe"))
+    graph = graph.connect("walk", "recipe", "recipe_of", "recipe")
+    keyed = {
+        item.id: item
+        for item in key_graph(graph, bench.toys.types(), ["recipe_of", "show"], context())
+    }
+    announced = keyed[NodeId("recipe_of")].ports["recipe"]
+    assert isinstance(announced, Recipe)
+    assert announced.steps == 4
+    assert bench.run(graph, ("recipe_of",)).status == "ok"
+    assert not bench.toys.ran["step"]
+
+
+def test_an_output_that_only_describes_is_put_together_from_results(bench: Bench) -> None:
+    graph = patient(steps=4).add(Node(NodeId("hand"), "hand_over"))
+    graph = graph.connect("walk", "number", "hand", "number")
+    done = bench.run(graph, ("hand",))
+    assert done.status == "ok"
+    assert bench.shown == [b"4.0"]
+    assert [file.sha256 for file in bench.made] == [("4.0",)]
+    again = bench.run(graph, ("hand",))
+    assert not bench.toys.ran["step"]
+    assert again.files == done.files
+
+
+def test_such_an_output_is_passed_over_where_its_result_failed(bench: Bench) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    bench.toys.at_step[1] = fail
+    graph = patient(steps=4).add(Node(NodeId("hand"), "hand_over"))
+    graph = graph.connect("walk", "number", "hand", "number")
+    done = bench.run(graph, ("hand",))
+    assert (done.status, done.nodes["hand"].status) == ("failed", "skipped")
+    assert not bench.shown

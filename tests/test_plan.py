@@ -28,6 +28,9 @@ class NoModels:
         """There is none."""
         raise NodeError(f"no model {name}")
 
+    def refuse_new(self, name: str, key: Key, *, is_replacing: bool) -> None:
+        """Any may be saved."""
+
 
 class Stored(set[Key]):
     """An index of results."""

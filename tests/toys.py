@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
 
 from studio.errors import NodeError
-from studio.graph import NodeKind, NodeType, Ref, Value
+from studio.graph import Key, NodeKind, NodeType, Ref, Value
 from studio.registry import Chain, Context, Planning, Range, Spec, node, node_type
-from studio.values import Picture, State
+from studio.values import Delivered, Picture, State
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,28 @@ class Recipe(Value):
     late: float
 
 
+@dataclass(frozen=True)
+class Handed(Delivered):
+    """What an output node describes: complete once the number is there."""
+
+    number: Ref | Number
+
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        assert isinstance(self.number, Number)
+        return (str(self.number.value),)
+
+
+class Walked(NamedTuple):
+    """What a patient walk gives: a result, and a description known before."""
+
+    number: Number
+    recipe: Recipe
+
+
 @dataclass
 class Toys:
-    """The node types ``number``, ``add``, ``fail``, ``recipe``, ``walk`` and ``show``, and how often each ran."""
+    """The node types of the tests, and how often each ran."""
 
     ran: Counter[str] = field(default_factory=Counter)
     at_step: dict[int, object] = field(default_factory=dict)
@@ -38,7 +57,7 @@ class Toys:
 
     def types(self) -> dict[str, NodeType]:
         """The declared types by id."""
-        declared = [*_functions(self), _walk(self)]
+        declared = [*_functions(self), _walk(self), _patient(self)]
         found = [node_type(one) for one in declared]
         return {one.id: one for one in found if one is not None}
 
@@ -78,7 +97,17 @@ def _functions(toys: Toys) -> list[object]:
         toys.ran["show"] += 1
         return Picture("number", ".txt", (str(number.value).encode(),), ("0",))
 
-    return [number, add, fail, recipe, show]
+    @node("show_recipe", version=1, category="toy", is_output=True)
+    def show_recipe(recipe: Recipe) -> Picture:
+        """Shows a description."""
+        return Picture("recipe", ".txt", (str(recipe.steps).encode(),), ("0",))
+
+    @node("hand_over", version=1, category="toy", kind=NodeKind.DESCRIBE, is_output=True)
+    def hand_over(number: Number) -> Handed:
+        """Hands a number over without storing it twice."""
+        return Handed(cast("Ref", number))
+
+    return [number, add, fail, recipe, show, show_recipe, hand_over]
 
 
 def _walk(toys: Toys) -> object:
@@ -146,3 +175,62 @@ def _walk(toys: Toys) -> object:
 def limit_of(steps: int) -> int:
     """A fact that a chain needs."""
     return steps
+
+
+def _patient(toys: Toys) -> object:
+    @node("patient", version=1, category="toy")
+    class Patient:
+        """Adds 1 a step; a state is stored every 4 steps and, between, is an object at work."""
+
+        def chain(
+            self,
+            ctx: Planning,
+            steps: Annotated[int, Range(0, 100)] = 10,
+            lasting: Annotated[int, Range(0, 100)] = 0,
+        ) -> list[Chain]:
+            specs = []
+            for first in range(0, steps, 4):
+                last = min(first + 4, steps)
+                specs.append(
+                    Spec({"first": first}, calls=2, count=last - first, is_lasting=last == lasting)
+                )
+            return [Chain(Spec({}, is_lasting=False), tuple(specs))]
+
+        def announce(self, key: Key, arguments: Mapping[str, object]) -> Mapping[str, Value]:
+            return {"recipe": Recipe(cast("int", arguments["steps"]), 0.0)}
+
+        def passes(self, arguments: Mapping[str, object]) -> int:
+            return cast("int", arguments["steps"])
+
+        def start(self, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
+            return State({"live": [0.0]})
+
+        def step(
+            self, state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context
+        ) -> State:
+            live = state.data.get("live")
+            if not isinstance(live, list):
+                live = [float(str(state.data["frozen"]))]
+            action = toys.at_step.get(int(live[0]))
+            if callable(action):
+                action()
+            toys.ran["step"] += 1
+            live[0] += 1
+            ctx.measure({"sum": live[0]})
+            return State({"live": live})
+
+        def freeze(self, state: State, ctx: Context) -> State:
+            live = state.data["live"]
+            return State({"frozen": live[0]}) if isinstance(live, list) else state
+
+        def finish(self, states: Sequence[State], ctx: Context) -> Walked:
+            toys.ran["walk"] += 1
+            data = states[0].data
+            live = data.get("live")
+            total = live[0] if isinstance(live, list) else data["frozen"]
+            return Walked(Number(cast("float", total)), cast("Recipe", None))
+
+        def preview(self, state: State) -> Value | None:
+            return None
+
+    return Patient

@@ -25,7 +25,7 @@ from studio.plan import Keyed
 from studio.registry import File, ModelName
 from studio.session import Session, Settings, prepare, session
 from studio.store import Store
-from studio.values import Picture
+from studio.values import Delivered, Picture
 from studio.workflow import Workflow
 
 MOST_THREADS = 256
@@ -122,8 +122,9 @@ class _Again:
             raise _malformed(self.saved, f"names node {target}, which makes no picture")
         return 0
 
-    def _take(self, item: Keyed, picture: Picture, plan: Sequence[Keyed], /) -> Sequence[str]:
-        self.item, self.picture, self.plan = item, picture, plan
+    def _take(self, item: Keyed, made: Delivered, plan: Sequence[Keyed], /) -> Sequence[str]:
+        if isinstance(made, Picture):
+            self.item, self.picture, self.plan = item, made, plan
         return []
 
     def _with_models(self, workflow: Workflow, types: Types) -> Workflow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -20,7 +20,17 @@ from studio.diffusion.solvers import Solver
 from studio.errors import NodeError
 from studio.graph import Value
 from studio.registry import Context, Spec
-from studio.values import Embedding, Image, Latents, Mask, ModelRef, Noise, Schedule, State
+from studio.values import (
+    Embedding,
+    Image,
+    Latents,
+    Mask,
+    ModelRef,
+    Noise,
+    Schedule,
+    State,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -98,7 +108,10 @@ def step(state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) ->
     index = cast("int", spec.unhashed["index"])
     latents = cast("Tensor", state.data["latents"]).to(ctx.pool.device)
     solver = _solver(state, spec, ctx)
-    with held(cast("ModelRef", params["model"]), ctx) as network:
+    ref = cast("ModelRef", params["model"])
+    if "trained" in inputs:
+        ref = replace(ref, result=cast("Trained", inputs["trained"]))
+    with held(ref, ctx) as network:
         prediction = _predict(network, solver, latents, spec, inputs, ctx)
     is_drawing = solver.is_stochastic or "generator" in state.data
     generator = _generator(state, spec) if is_drawing else None

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 
 from studio.errors import FileError, ModelError
 from studio.facts import Facts, file_digest
-from studio.graph import Json, nearest
+from studio.graph import Json, Key, nearest
 from studio.models.families import Config, Family, family_of_unet
 from studio.models.headers import PICKLES, read_header, refuse_pickle
 from studio.models.inspection import Inspection, Kind, inspect
@@ -33,6 +33,8 @@ from studio.values import (
     Vae,
 )
 
+CARD = "card.json"
+"""In the folder of a model that a workflow trained: how it came about."""
 _ENDING = ".safetensors"
 _DEEPEST = 4
 # who wrote a config and in which dtype says nothing about results: the dtype is always ours to choose
@@ -324,6 +326,32 @@ class Library:
             raise ModelError(f"cannot be written: {error.strerror}", where=str(target)) from error
         return Entry(stem, target)
 
+    def place(self, name: str) -> Path:
+        """Where a new model of some name would lie, in the first library folder.
+
+        Raises ModelError for a name that no new model can have, and where there is no library folder.
+        """
+        _check_name(name)
+        if Path(name).is_absolute() or name == BUNDLED or name.startswith((".", TOKENIZERS)):
+            raise ModelError(f'"{name}" cannot be the name of a new model', remedy="choose another")
+        if not self.folders:
+            raise ModelError("there is no library folder", remedy="name one in $STUDIO_MODELS")
+        return self.folders[0] / name
+
+    def refuse_new(self, name: str, key: Key, *, is_replacing: bool) -> None:
+        """Raise ModelError if no model can be saved under a name: it is none, or that of another model.
+
+        A model of that name from the training of the same ``key`` is no obstacle.
+        """
+        place = self.place(name)
+        if is_replacing or not os.path.lexists(place) or saved_key(place) == key:
+            return
+        raise ModelError(
+            f'there is a model "{name}" already, and not of this training',
+            where=str(place),
+            remedy="choose another name, or set replace to overwrite it",
+        )
+
     def check(self) -> Iterator[Finding]:
         """Yield what is wrong with the library, model by model: reads and digests every file anew."""
         for folder in self.folders:
@@ -343,6 +371,16 @@ class Library:
                             )
             except ModelError as error:
                 yield Finding(entry.name, str(error))
+
+
+def saved_key(folder: Path) -> str | None:
+    """The key of the training that a saved model came from, or None."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    key = card.get("key") if isinstance(card, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def _natural(component: Component, field: str) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from studio.errors import ModelError
 from studio.models.headers import read_header
 from studio.models.parts import Component
+from studio.values import Trained
 
 if TYPE_CHECKING:
     import torch
@@ -112,6 +114,35 @@ def load_module(component: Component, *, device: str, dtype: str) -> torch.nn.Mo
             where=str(component.weights[0]),
             remedy="close other programs, or choose --dtype bfloat16 or a smaller model",
         ) from error
+    module.load_state_dict(weights, strict=True, assign=True)
+    _materialise(module, device)
+    return module.eval().requires_grad_(False)
+
+
+def trained_component(trained: Trained, name: str) -> Component:
+    """A component of a training's result as one that lies in no file."""
+    config = trained.configs[name]
+    return Component(
+        name, str(config["_class_name"]), dict(config), (Path("trained", name),), "diffusers"
+    )
+
+
+def load_trained(
+    component: Component, trained: Mapping[str, torch.Tensor], *, device: str, dtype: str
+) -> torch.nn.Module:
+    """Build a component with trained weights, as ``load_module`` gives those of files."""
+    go_offline()
+    import torch
+
+    with torch.device("meta"):
+        module = build(component)
+    # as through a file: in memory of its own, laid out in the order of the axes
+    weights = {
+        key: weight.to(device, dtype_of(dtype) if weight.is_floating_point() else None).clone(
+            memory_format=torch.contiguous_format
+        )
+        for key, weight in trained.items()
+    }
     module.load_state_dict(weights, strict=True, assign=True)
     _materialise(module, device)
     return module.eval().requires_grad_(False)

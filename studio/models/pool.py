@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 
 from studio.models import lora
 from studio.models.library import Library
-from studio.models.loading import Text, load_module, load_text, read_vectors, size_of
+from studio.models.loading import (
+    Text,
+    load_module,
+    load_text,
+    load_trained,
+    read_vectors,
+    size_of,
+    trained_component,
+)
 from studio.models.parts import Component
-from studio.values import ModelRef
+from studio.values import ModelRef, Trained
 
 if TYPE_CHECKING:
     import torch
@@ -136,6 +144,8 @@ class Pool:
         return next((at for at, slot in slots if at[:2] == same and slot.users == 0), None)
 
     def _load(self, ref: ModelRef) -> _Slot:
+        if ref.result is not None:
+            return self._load_trained(ref)
         component = self.library.component(ref)
         self._shrink(self.budget_bytes - size_of(component, self.dtype))
         load: Callable[..., torch.nn.Module | Text] = (
@@ -156,6 +166,17 @@ class Pool:
         slot.originals |= lora.originals(module, added.keys() - slot.originals.keys())
         lora.write(module, slot.originals, added)
         slot.ref = ref
+
+    def _load_trained(self, ref: ModelRef) -> _Slot:
+        if not isinstance(ref.result, Trained):
+            raise TypeError(f"the trained {ref.component} was not handed on with its reference")
+        component = trained_component(ref.result, ref.component)
+        weights = ref.result.weights[ref.component]
+        self._shrink(self.budget_bytes - sum(weight.nbytes for weight in weights.values()))
+        held = load_trained(component, weights, device=self.device, dtype=self.dtype)
+        size = sum(weight.numel() * weight.element_size() for weight in held.parameters())
+        # by content from here on: the slot need not keep the result in memory
+        return _Slot(replace(ref, patches=(), result=None), component, held, size)
 
     def _shrink(self, budget_bytes: int) -> None:
         """Evict the least recently used that nobody holds until the rest fits, or nothing is left to evict."""

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -127,6 +127,14 @@ class Disk:
             self._unreadable.add(key)
             return False
         return True
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Remove entries that are no longer wanted, with their accounts."""
+        gone = [key for key in keys if is_key(key) and self.discard(key)]
+        known = self._index.accounts()
+        self._index.forget(gone)
+        if self._total_bytes is not None:
+            self._total_bytes -= sum(known[key].size for key in gone if key in known)
 
     def write(self, key: Key, kind: Kind, outputs: Json, arrays: Sequence[Array]) -> str | None:
         """Write an entry in place of any former one and return its fingerprint; None, and ``problem``, on failure."""

@@ -86,13 +86,17 @@ class Store:
         record = self._recall(key)
         return record.value if record else None
 
-    def put(self, key: Key, entry: Entry, *, kind: Kind = "result") -> None:
+    def put(
+        self, key: Key, entry: Entry, *, kind: Kind = "result", replaces: Iterable[Key] = ()
+    ) -> None:
         """Store an entry in place of any former one: in memory at once, on disk soon.
 
-        Never waits for the disk with a "state": where too many wait, the oldest of them stays off the disk. A "result"
-        may wait up to 2 s for room. Tensors are taken by reference, those of other devices copied to the CPU. An entry
-        larger than the cap of memory or disk is not kept there. Subclasses of dict come back as dict, numpy scalars as
-        Python numbers. Raises TypeError, naming the place, for what cannot be encoded.
+        Never waits for the disk with a "state": where too many wait, the oldest of them stays off the disk. A
+        "result" may wait up to 2 s for room. Tensors are taken by reference, those of other devices copied to the
+        CPU. An entry larger than the cap of memory or disk is not kept there. What an entry ``replaces`` is
+        forgotten, on disk not before the entry has got there: whenever the process dies, one of them is left.
+        Subclasses of dict come back as dict, numpy scalars as Python numbers. Raises TypeError, naming the place, for
+        what cannot be encoded.
         """
         if not is_key(key):
             raise ValueError(f"{key!r} is not a key")
@@ -105,7 +109,11 @@ class Store:
         if encoder.has_moved:
             # the memory of an accelerator is too precious for what may never be asked for again
             value = decode_entry(outputs, [array.restored() for array in encoder.arrays])
-        record = Record(value, kind, footprint(array.data for array in encoder.arrays))
+        former = tuple(one for one in replaces if one != key)
+        record = Record(
+            value, kind, footprint(array.data for array in encoder.arrays), replaces=former
+        )
+        self._forget(former)
         self._remember(key, record)
         if self._writer:
             record.outputs, record.arrays = outputs, encoder.arrays
@@ -193,6 +201,13 @@ class Store:
         if record is not None and writer:
             writer.disk.touch(key)
         return record
+
+    def _forget(self, keys: Iterable[Key]) -> None:
+        with self._lock:
+            for key in keys:
+                former = self._memory.pop(key, None)
+                if former is not None:
+                    self._used_bytes -= former.memory_bytes
 
     def _remember(self, key: Key, record: Record) -> None:
         with self._lock:

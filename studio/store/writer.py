@@ -26,6 +26,8 @@ class Record:
     arrays: Sequence[Array] | None = None
     """Kept until the entry is written."""
     fingerprint: str | None = None
+    replaces: Sequence[Key] = ()
+    """Goes from the disk once the record is there."""
 
 
 class Writer:
@@ -63,6 +65,10 @@ class Writer:
                     oldest = next(iter(states))
                     self._done(oldest, states.pop(oldest))
                     self.dropped += 1
+            for former_key in record.replaces:
+                waiting_former = states.pop(former_key, None)
+                if waiting_former is not None:
+                    self._done(former_key, waiting_former)
             # at once: who asks meanwhile finds the one or the other
             self.pending[key] = record
             for waiting in (results, states):
@@ -128,6 +134,8 @@ class Writer:
             try:
                 fingerprint = self.disk.write(key, record.kind, outputs, arrays)
                 record.fingerprint = fingerprint or record.fingerprint
+                if fingerprint is not None and record.replaces:
+                    self.disk.remove(record.replaces)
             except Exception as error:  # noqa: BLE001 - a thread that ends would leave the rest unwritten
                 # such as MemoryError: too large for a second copy
                 reason = " ".join(f"{type(error).__name__}: {error}".split())

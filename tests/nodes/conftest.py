@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -40,6 +40,7 @@ class Bench:
     scratch: dict[str, object] = field(default_factory=dict)
     checks_left: int = -1
     reports: list[tuple[int, int]] = field(default_factory=list)
+    measured: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def pool(self) -> Pool:
@@ -52,6 +53,9 @@ class Bench:
 
     def progress(self, done: int, total: int) -> None:
         self.reports.append((done, total))
+
+    def measure(self, values: Mapping[str, float]) -> None:
+        self.measured.append(dict(values))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import pytest
 
 from nodes.model import load_model, load_text_encoder, load_unet, load_vae
 from studio.errors import ModelError
 from studio.facts import Facts
-from studio.graph import Json, NodeKind
+from studio.graph import Json, Key, NodeKind
 from studio.models.library import Library
-from studio.registry import Models, node_type
+from studio.registry import FoundFile, Models, node_type
 from studio.values import Described
 
 
@@ -28,6 +29,14 @@ class Planner:
             return self.library.describe(name)
         model = self.library.describe("starter").model
         return Described(model, missing={"vae": "pixels has no vae"})
+
+    def refuse_new(self, name: str, key: Key, *, is_replacing: bool) -> None:
+        raise AssertionError("no node here saves a model")
+
+    def files(
+        self, folder: str, endings: Collection[str], look: Callable[[Path], Json]
+    ) -> Sequence[FoundFile]:
+        raise AssertionError("no node here reads a folder")
 
     def known(self, compute: Callable[..., Json], *args: object) -> Json:
         raise AssertionError("no node here needs a fact")

@@ -1,0 +1,116 @@
+"""Trained models into the library: ordinary folders in diffusers' layout, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.errors import ModelError
+from studio.graph import Json
+from studio.models.library import CARD, Library, saved_key
+from studio.values import ModelFolder, Trained
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def save_model(made: ModelFolder, library: Library) -> Path:
+    """Write a model into the first library folder, unless it is there; returns its folder.
+
+    It appears under its name only when it is whole. Raises ModelError as ``Library.refuse_new`` does, and if the
+    system refuses.
+    """
+    trained = made.trained
+    assert isinstance(trained, Trained), "the trained weights are handed on with the folder"
+    library.refuse_new(made.name, made.key, is_replacing=made.is_replacing)
+    target = library.place(made.name)
+    if saved_key(target) == made.key:
+        return target
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    former = target.with_name(f".{target.name}.{os.getpid()}.former")
+    try:
+        partial.mkdir(parents=True)
+        _fill(partial, made, trained)
+        if os.path.lexists(target):
+            os.rename(target, former)
+        os.rename(partial, target)
+    except OSError as error:
+        if os.path.lexists(former) and not os.path.lexists(target):
+            os.rename(former, target)
+        raise ModelError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(target),
+            remedy="make room, or name another folder in $STUDIO_MODELS",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if former.is_symlink():
+            former.unlink()
+        shutil.rmtree(former, ignore_errors=True)
+    return target
+
+
+def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
+    from safetensors.torch import save_file
+
+    index: dict[str, Json] = {"_class_name": "DiffusionPipeline"}
+    for name, config in trained.configs.items():
+        index[name] = ["diffusers", str(config["_class_name"])]
+        part = folder / name
+        part.mkdir()
+        file = "scheduler_config.json" if name == "scheduler" else "config.json"
+        _write_json(part / file, config)
+        if name in trained.weights:
+            weights = dict(_stored(trained.weights[name], made.dtype))
+            save_file(weights, part / _WEIGHTS, metadata={"format": "pt"})
+    _write_json(folder / "model_index.json", index)
+    card: dict[str, Json] = {
+        "format": "studio.card",
+        "version": 1,
+        "name": made.name,
+        "key": made.key,
+    }
+    card |= {"dtype": made.dtype, **trained.card}
+    (folder / "README.md").write_text(_told(card), encoding="utf-8")
+    _write_json(folder / CARD, card)
+
+
+def _stored(weights: Mapping[str, Tensor], dtype: str) -> Iterator[tuple[str, Tensor]]:
+    from studio.models.loading import dtype_of
+
+    for name, weight in weights.items():
+        converted = weight.to(dtype_of(dtype)) if weight.is_floating_point() else weight
+        if not bool(converted.isfinite().all()):
+            raise ModelError(
+                f"{name} does not fit into {dtype}", remedy="save it in float32 or bfloat16"
+            )
+        yield name, converted.contiguous()
+
+
+def _write_json(path: Path, document: Mapping[str, object]) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _told(card: Mapping[str, Json]) -> str:
+    """The card for people."""
+    lines = [f"# {card['name']}", "", str(card.get("summary", "")), ""]
+    for part in ("data", "recipe", "measured"):
+        facts = card.get(part)
+        if isinstance(facts, dict) and facts:
+            lines += [f"## {part.capitalize()}", "", "| | |", "|---|---|"]
+            lines += [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
+            lines.append("")
+    lines.append(f"Made by a training workflow; its result has the key `{card['key']}`.")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Json) -> str:
+    text = f"{value:.5g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return text.strip('"').replace("|", "\\|").replace("\n", " ")
