@@ -52,6 +52,7 @@ from nodes.schedule import (
     scheduler,
 )
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
+from nodes.training_data import dataset_pictures, picture_folder, scene_painter
 from nodes.vae import vae_decode, vae_encode
 from nodes.value import (
     arithmetic,
@@ -76,6 +77,7 @@ __all__ = [
     "combine_masks",
     "control",
     "custom_sigmas",
+    "dataset_pictures",
     "empty_latents",
     "exponential_sigmas",
     "feather_mask",
@@ -118,12 +120,14 @@ __all__ = [
     "noise_source",
     "noise_variation",
     "number",
+    "picture_folder",
     "preview",
     "prompt_mix",
     "prompt_schedule",
     "prompt_window",
     "save_animation",
     "save_image",
+    "scene_painter",
     "scheduler",
     "seed",
     "text_encoder",

@@ -1,0 +1,157 @@
+"""Scenes: the same at every address, as their attributes say, told in words that a list knows."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from studio.training.scenes import (
+    HELD_OUT,
+    SUBJECTS,
+    Scene,
+    caption,
+    full_caption,
+    is_held_out,
+    scene,
+)
+from studio.training.scenes.attributes import COLORED, NONE, STYLES, TERRAINS, TIMES, WEATHERS
+from studio.training.scenes.captions import vocabulary
+from studio.training.scenes.painter import paint
+
+_PRINT = """
+import hashlib
+from studio.training.scenes import scene
+from studio.training.scenes.painter import paint
+digest = hashlib.sha256()
+for index in range(12):
+    digest.update(paint(scene(4, index), 4, index, 64).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_a_scene_and_its_picture_follow_from_the_address_in_any_process() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", _PRINT],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert scene(4, 0) != scene(4, 1)
+    assert scene(4, 0) != scene(5, 0)
+
+
+def test_training_never_sees_what_is_held_out_and_a_test_can_ask_for_it() -> None:
+    assert not any(is_held_out(scene(0, index)) for index in range(3000))
+    held = [scene(0, index, held_out=True) for index in range(300)]
+    assert all(map(is_held_out, held))
+    shown = {number for one in held for number, each in enumerate(HELD_OUT) if one.shows(each)}
+    assert shown == set(range(10))
+
+
+def test_a_companion_counts_as_a_subject_of_a_held_out_combination() -> None:
+    tree = Scene("flat", "day", "clear", "hills", "cactus", position="left")
+    assert not is_held_out(tree)
+    assert is_held_out(replace(tree, companion="tree", companion_color="purple"))
+
+
+def test_every_attribute_comes_about_as_often_as_its_weight_says() -> None:
+    drawn = [scene(1, index, held_out=None) for index in range(4000)]
+    for name, weights in (("style", STYLES), ("time", TIMES), ("subject", SUBJECTS)):
+        counts = Counter(getattr(one, name) for one in drawn)
+        for value, weight in weights.items():
+            share = weight / sum(weights.values())
+            assert counts[value] / len(drawn) == pytest.approx(share, abs=0.025)
+    assert {one.terrain for one in drawn} == set(TERRAINS)
+    assert {one.weather for one in drawn} == set(WEATHERS)
+    assert all((one.color != NONE) == (one.subject in COLORED) for one in drawn)
+    with_companion = [one for one in drawn if one.companion != NONE]
+    assert len(with_companion) / len(drawn) > 0.2
+    assert all(one.position != "center" for one in with_companion)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="no scene has style pixel, subject windmill"):
+        scene(0, 0, {"subject": "windmill", "style": "pixel"}, held_out=False)
+
+
+def test_a_full_caption_tells_everything_and_a_short_one_less() -> None:
+    one = Scene(
+        "watercolor", "night", "snow", "sea", "house", "red", "left", "big", "balloon", "blue"
+    )
+    told = full_caption(one, random.Random(3))
+    for word in ("red", "blue", "balloon", "left", "right"):
+        assert word in told
+    lengths = {len(caption(one, random.Random(seed)).split()) for seed in range(50)}
+    assert min(lengths) < len(told.split())
+
+
+def test_position_is_told_in_nearly_every_caption() -> None:
+    drawn = [(scene(2, i), random.Random(i)) for i in range(2000)]
+    sided = [caption(one, draw) for one, draw in drawn if one.position in ("left", "right")]
+    told = sum("left" in text or "right" in text for text in sided)
+    assert told / len(sided) > 0.9
+
+
+def test_captions_keep_to_a_small_vocabulary() -> None:
+    known = set(vocabulary())
+    for index in range(2000):
+        words = caption(scene(6, index), random.Random(index)).replace(",", "").split()
+        assert set(words) <= known
+    assert len(known) < 150
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_subject_is_where_its_position_says_and_in_its_colour(style: str) -> None:
+    for position, columns in (("left", slice(0, 64)), ("right", slice(64, 128))):
+        given = {
+            "style": style,
+            "subject": "balloon",
+            "color": "red",
+            "position": position,
+            "size": "big",
+            "time": "day",
+            "weather": "clear",
+            "terrain": "meadow",
+            "companion": NONE,
+            "companion_color": NONE,
+        }
+        for index in range(4):
+            found = paint(scene(7, index, given), 7, index).astype(int)
+            sky = found[8:70]
+            red = (sky[..., 0] > 150) & (sky[..., 1] < 120) & (sky[..., 2] < 120)
+            assert red[:, columns].sum() > 0.95 * red.sum() > 60
+
+
+def test_pixel_art_is_made_of_blocks_aligned_to_the_grid_of_latents() -> None:
+    picture = paint(scene(8, 0, {"style": "pixel"}), 8, 0, 128)
+    blocks = picture.reshape(32, 4, 32, 4, 3)
+    assert np.array_equal(blocks, np.broadcast_to(blocks[:, :1, :, :1], blocks.shape))
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128, 200])
+def test_a_scene_is_the_same_at_every_size(size: int) -> None:
+    one = scene(9, 2, {"style": "flat"})
+    found = paint(one, 9, 2, size)
+    assert found.shape == (size, size, 3)
+    assert found.dtype == np.uint8
+    small = paint(one, 9, 2, 16).astype(int)
+    cells = np.linspace(0, size, 17).astype(int)
+    averaged = np.array(
+        [
+            [found[a:b, c:d].reshape(-1, 3).mean(0) for c, d in pairwise(cells)]
+            for a, b in pairwise(cells)
+        ]
+    )
+    assert np.abs(averaged - small).mean() < 8
