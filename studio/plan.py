@@ -302,22 +302,24 @@ def _params(
             path = (context.base / str(value)).absolute()
             given[param.name] = str(path)
             where = f"{node.id}.{param.name}"
-            remedy = "name a file that exists, relative to the workflow's folder or absolute"
-            try:
-                hashed[param.name] = ["sha256", file_digest(path, context.facts)]
-            except FileError as error:
-                raise NodeError(f"{path} {error.what}", where=where, remedy=remedy) from error
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
-                what = f"{path} cannot be read ({reason})"
-                raise NodeError(what, where=where, remedy=remedy) from error
-        elif isinstance(param.hint, Folder) and value:
-            path = (context.base / str(value)).absolute()
-            given[param.name] = str(path)
-            # a describing node says itself what of the folder counts
-            if node_type.kind is NodeKind.COMPUTE:
+            if not isinstance(param.hint, Folder):
+                hashed[param.name] = ["sha256", _file_digest(path, where, context)]
+            elif node_type.kind is NodeKind.COMPUTE:
+                # a describing node says itself what of the folder counts
                 hashed[param.name] = ["folder", _folder_digest(path, context)]
     return given, hashed
+
+
+def _file_digest(path: Path, where: str, context: PlanningContext) -> str:
+    remedy = "name a file that exists, relative to the workflow's folder or absolute"
+    try:
+        return file_digest(path, context.facts)
+    except FileError as error:
+        raise NodeError(f"{path} {error.what}", where=where, remedy=remedy) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        what = f"{path} cannot be read ({reason})"
+        raise NodeError(what, where=where, remedy=remedy) from error
 
 
 def _folder_digest(path: Path, context: PlanningContext) -> Key:

@@ -128,8 +128,8 @@ class File(Hint):
 
 
 @dataclass(frozen=True)
-class Folder(Hint):
-    """A path to a folder, relative to the workflow's folder or absolute; what of it counts enters the key."""
+class Folder(File):
+    """A path to a folder, relative as that of a file; what of its content counts enters the key."""
 
 
 @dataclass(frozen=True)

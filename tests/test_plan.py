@@ -363,3 +363,22 @@ def test_a_linked_value_out_of_range_names_parameter_source_and_remedy(
         "let x give a number, 0 … 9, or cut the link"
     )
     assert (caught.value.node, caught.value.port) == ("recipe", "late")
+
+
+def test_what_lies_in_a_folder_is_known_by_content_and_looked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("b.txt", "in/a.txt", ".hidden.txt", "c.bin"):
+        (tmp_path / name).write_text(name)
+    looked: list[str] = []
+
+    def look(path: Path) -> Json:
+        looked.append(path.name)
+        return len(path.read_text())
+
+    planning = context()
+    for _ in range(2):
+        files = planning.files(str(tmp_path), (".txt",), look)
+        assert [(file.name, file.found) for file in files] == [("b.txt", 5), ("in/a.txt", 8)]
+    assert looked == ["b.txt", "a.txt"]
+    (tmp_path / "b.txt").write_text("longer")
+    assert planning.files(str(tmp_path), (".txt",), look)[0].found == 6

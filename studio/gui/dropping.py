@@ -139,7 +139,7 @@ def rebased(workflow: Workflow, types: Types, old: Path, new: Path) -> Workflow:
             value = node.params.get(param.name)
             if not (isinstance(param.hint, File) and isinstance(value, str) and value):
                 continue
-            if not Path(value).is_absolute() and (old / value).is_file():
+            if not Path(value).is_absolute() and (old / value).exists():
                 found = relative((old / value).resolve(), new)
                 workflow = edits.set_param(workflow, node.id, param.name, found)
     return workflow

@@ -23,6 +23,7 @@ from studio.gui.editors import (
     CurveEditor,
     Editor,
     FileEditor,
+    FolderEditor,
     JsonEditor,
     ModelEditor,
     NullableEditor,
@@ -43,6 +44,7 @@ from studio.gui.theme import Theme
 from studio.registry import (
     Choice,
     File,
+    Folder,
     ModelName,
     Multiline,
     Numbers,
@@ -60,6 +62,7 @@ SEED = Param("seed", ParamKind.INT, 0, Seed())
 SOLVER = Param("solver", ParamKind.TEXT, "ddim", Choice("ddim", "euler", "heun"))
 PROMPT = Param("prompt", ParamKind.TEXT, "", Multiline())
 FILE = Param("file", ParamKind.TEXT, "", File((".png", ".jpg")))
+FOLDER = Param("folder", ParamKind.TEXT, "", Folder())
 MODEL = Param("model", ParamKind.TEXT, "starter", ModelName())
 POINTS = Param("points", ParamKind.LIST, [[0.0, 7.5], [1.0, 3.0]], Points(0, 50))
 SIGMAS = Param("values", ParamKind.LIST, [3.0, 1.0], Numbers())
@@ -545,6 +548,20 @@ def test_a_dropped_file_of_another_kind_is_refused(show: Show[FileEditor], tmp_p
     drop(editor, tmp_path / "fox.txt")
     assert heard.values == []
     assert heard.reasons[-1] == "fox.txt is none of .png .jpg"
+
+
+def test_a_dropped_folder_is_taken_and_a_file_is_none(
+    show: Show[FolderEditor], tmp_path: Path
+) -> None:
+    editor, heard = show(FOLDER, FolderEditor)
+    editor.set_folder(tmp_path)
+    (tmp_path / "cats.png").mkdir()
+    drop(editor, tmp_path / "cats.png")
+    assert heard.values == ["cats.png"]
+    (tmp_path / "one.png").touch()
+    drop(editor, tmp_path / "one.png")
+    assert heard.values == ["cats.png"]
+    assert heard.reasons[-1] == "one.png is no folder"
 
 
 # the offscreen platform says so of the popup of completions

@@ -6,7 +6,14 @@ from studio.gui.editors.drawn import CurveEditor, StrokesEditor, read_points, wr
 from studio.gui.editors.editor import Editor, icon_size
 from studio.gui.editors.numbers import NumberEditor, SeedEditor
 from studio.gui.editors.prompt import PromptEditor, PromptField
-from studio.gui.editors.text import ColorEditor, FileEditor, JsonEditor, NumbersEditor, TextEditor
+from studio.gui.editors.text import (
+    ColorEditor,
+    FileEditor,
+    FolderEditor,
+    JsonEditor,
+    NumbersEditor,
+    TextEditor,
+)
 
 __all__ = [
     "BoolEditor",
@@ -15,6 +22,7 @@ __all__ = [
     "CurveEditor",
     "Editor",
     "FileEditor",
+    "FolderEditor",
     "JsonEditor",
     "ModelEditor",
     "NullableEditor",

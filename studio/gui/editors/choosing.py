@@ -14,11 +14,19 @@ from studio.gui.editors.drawn import CurveEditor, StrokesEditor
 from studio.gui.editors.editor import Editor, resets
 from studio.gui.editors.numbers import NumberEditor, SeedEditor
 from studio.gui.editors.prompt import PromptEditor
-from studio.gui.editors.text import ColorEditor, FileEditor, JsonEditor, NumbersEditor, TextEditor
+from studio.gui.editors.text import (
+    ColorEditor,
+    FileEditor,
+    FolderEditor,
+    JsonEditor,
+    NumbersEditor,
+    TextEditor,
+)
 from studio.gui.theme import Theme
 from studio.registry import (
     Choice,
     File,
+    Folder,
     ModelName,
     Multiline,
     Numbers,
@@ -110,6 +118,7 @@ def _maker(param: Param) -> Maker:
         (Seed, SeedEditor),
         (Choice, ChoiceEditor),
         (Multiline, PromptEditor),
+        (Folder, FolderEditor),
         (File, FileEditor),
         (ModelName, ModelEditor),
         (Points, CurveEditor),

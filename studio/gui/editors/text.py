@@ -180,5 +180,27 @@ class FileEditor(TextEditor):
             event.acceptProposedAction()
 
 
+class FolderEditor(FileEditor):
+    """A folder: typed, browsed for or dropped."""
+
+    def __init__(self, param: Param, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(param, theme, parent)
+        self.browse.setToolTip(self.tr("Browse for a folder"))
+        self.browse.setAccessibleName(self.tr("Browse for a folder"))
+
+    def choose(self, path: Path) -> bool:
+        """Take a folder."""
+        if not path.is_dir():
+            self.refused.emit(self.tr("{0} is no folder").format(path.name))
+            return False
+        return super().choose(path)
+
+    def _browse(self) -> None:
+        present = Path(self._folder or Path.cwd()) / shown(self._value)
+        path = QFileDialog.getExistingDirectory(self, self.tr("Choose a folder"), str(present))
+        if path:
+            self.choose(Path(path))
+
+
 def _dropped(urls: Sequence[QUrl]) -> Path | None:
     return Path(urls[0].toLocalFile()) if len(urls) == 1 and urls[0].isLocalFile() else None
