@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from nodes.controlnet import acting, added_cost, check_fit
 from studio.errors import GraphError
-from studio.graph import Json, Ref, Value
+from studio.graph import Ref, Value
 from studio.registry import Chain, Context, Planning, Range, Spec, node
 from studio.values import (
     Conditioning,
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 LAST_STEP = 10_000
 _BY_ITEM = frozenset({"latents", "masked", "control.0"})
 """What a step uses of which each picture of the batch may have its own."""
-
-
-def tabulate(schedule: Schedule) -> Json:
-    """The schedule's timesteps and noise levels, by the solver itself; needs torch."""
-    from studio.diffusion.solvers import tabulate as by_solver
-
-    return by_solver(schedule)
 
 
 @node("denoise", version=1, category="denoise", aliases=("ksampler", "sampler", "sample"))
@@ -84,7 +77,7 @@ class Denoise:
         add_noise: bool = True,
     ) -> list[Chain]:
         """One chain per picture of the batch."""
-        from studio.diffusion.windows import Table, begin_index, level, order, window
+        from studio.diffusion.windows import Table, begin_index, level, order, tabulate, window
 
         is_inpainting = model.in_channels == 2 * model.latent_channels + 1
         if mask is not None and latents is None and not is_inpainting:

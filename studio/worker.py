@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import dataclasses
 import faulthandler
 import importlib
 import io
@@ -30,6 +31,7 @@ import psutil
 
 import studio
 from studio.delivery import Delivery
+from studio.diffusion.windows import tabulate, trained_betas
 from studio.engine import Cancel
 from studio.errors import Cancelled, GraphError, StudioError
 from studio.events import Done, Event, Failed, Finished, Preview, Progress, RunStatus, Step
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from torch import Tensor
 
-    from studio.diffusion.windows import Table
     from studio.models.pool import Pool
 
 SMALL_PX = 256
@@ -444,6 +445,9 @@ class _Worker:
         if request.do == "trajectory":
             self._trajectory(request, is_stale)
             return
+        if request.do == "describe":
+            self._describe(request)
+            return
         answer: Message = {
             "event": "look",
             "request": request.id,
@@ -453,6 +457,24 @@ class _Worker:
         with self._answering(answer):
             item = self._item(request)
             answer["count"] = self.send_result({"request": request.id}, item, is_whole=True)
+        self.wire.send(answer)
+
+    def _describe(self, request: Request) -> None:
+        """Work the schedules of nodes out: facts, which plans find from then on."""
+        answer: Message = {
+            "event": "described",
+            "request": request.id,
+            "nodes": list(request.targets),
+        }
+        with self._answering(answer):
+            job = self.prepared(request)
+            base = Path(request.base)
+            context = dataclasses.replace(self.session.planning(base), may_compute=True)
+            for item in self.keyed(job, base):
+                for value in (item.described or {}).values():
+                    if item.id in job.targets and isinstance(value, Schedule):
+                        context.known(tabulate, value)
+                        context.known(trained_betas, value.config)
         self.wire.send(answer)
 
     def _item(self, request: Request) -> Keyed:
@@ -810,21 +832,7 @@ def _levels(chain: KeyedChain) -> _Levels:
     table = Solver(schedule).table
     indices = range(first, first + len(chain.steps) + 1)
     return _Levels(
-        [_sigma(table, index) for index in indices],
+        [table.sigma(index) for index in indices],
         [table.timesteps[index] if index < table.passes else 0.0 for index in indices],
         table.init_noise_sigma > 1.0 + 1e-6,
     )
-
-
-def _sigma(table: Table, index: int) -> float | None:
-    """The standard deviation of the noise over that of what is left of the picture."""
-    sigmas, alphas = table.columns.get("sigmas", ()), table.columns.get("alpha", ())
-    sigma = sigmas[index] if index < len(sigmas) else None
-    alpha = alphas[index] if index < len(alphas) else None
-    if index == table.passes and "alpha_previous" in table.columns:
-        alpha = table.columns["alpha_previous"][-1]
-    if sigma is None and alpha:
-        sigma = math.sqrt(max(0.0, 1 - alpha) / alpha)
-    if sigma is None and index >= table.passes:
-        sigma = 0.0
-    return sigma if sigma is None or math.isfinite(sigma) else None

@@ -610,6 +610,25 @@ def test_a_trajectory_has_the_state_before_the_first_step_and_after_each(real: R
     assert distance(end, predicted) < 5 < 30 < distance(begin, predicted)
 
 
+def test_a_schedule_is_worked_out_for_plans_to_know(real: Real) -> None:
+    fresh = with_params(SCENE, "scheduler", steps=37)
+
+    def planned() -> object:
+        request = real.worker.plan(json.dumps(fresh), base=real.folder)
+        nodes = real.ear.wait(event="plan", request=request)["nodes"]
+        assert isinstance(nodes, dict)
+        return nodes["denoise"]["key"]
+
+    # a loop whose schedule nobody has worked out has a placeholder for a key
+    before = planned()
+    request = real.worker.describe(json.dumps(fresh), ["scheduler"], base=real.folder)
+    told = real.ear.wait(event="described", request=request)
+    assert (told["nodes"], told["problems"]) == (["scheduler"], [])
+    assert planned() != before
+    request = real.worker.describe(json.dumps(fresh), ["nowhere"], base=real.folder)
+    assert real.ear.wait(event="described", request=request)["problems"]
+
+
 def test_looking_gives_the_whole_picture_as_a_file(real: Real) -> None:
     (saved,) = of(real.run(SCENE), "picture", "save")
     request = real.worker.look(json.dumps(SCENE), "decode", base=real.folder)

@@ -12,6 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.graph import Json
+
 Floats = NDArray[np.float32]
 
 
@@ -68,6 +70,32 @@ KINDS: Mapping[str, Callable[[int, float, float], tuple[float, ...]]] = MappingP
     }
 )
 """The variance schedules by name: (num_train_timesteps, beta_start, beta_end) -> betas."""
+
+
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "squaredcos_cap_v2": "cosine",
+        **{name: name for name in ("linear", "scaled_linear", "sigmoid")},
+    }
+)
+"""diffusers' names of ``beta_schedule``."""
+
+
+def of_config(config: Mapping[str, Json]) -> tuple[float, ...] | None:
+    """The betas that a scheduler's config stands for; None for one that is not of this kind, such as flow matching."""
+    listed = config.get("trained_betas")
+    if isinstance(listed, list):
+        return tuple(float(beta) for beta in listed if isinstance(beta, int | float))
+    kind = _NAMES.get(str(config.get("beta_schedule", "linear")))
+    count = config.get("num_train_timesteps", 1000)
+    start, end = config.get("beta_start"), config.get("beta_end")
+    if kind is None or not isinstance(count, int) or config.get("use_flow_sigmas"):
+        return None
+    if kind == "cosine":
+        return cosine(count)
+    if isinstance(start, int | float) and isinstance(end, int | float):
+        return KINDS[kind](count, float(start), float(end))
+    return None
 
 
 def _numbers(betas: Floats) -> tuple[float, ...]:

@@ -108,6 +108,22 @@ class Table:
         """Number of forward passes of the whole run."""
         return len(self.timesteps)
 
+    def sigma(self, index: int) -> float | None:
+        """The noise before a pass over what is left of the picture, as standard deviations; None: unknown or endless.
+
+        ``index`` may be ``passes``: what is left in the end.
+        """
+        sigmas, alphas = self.columns.get("sigmas", ()), self.columns.get("alpha", ())
+        sigma = sigmas[index] if index < len(sigmas) else None
+        alpha = alphas[index] if index < len(alphas) else None
+        if index == self.passes and "alpha_previous" in self.columns:
+            alpha = self.columns["alpha_previous"][-1]
+        if sigma is None and alpha:
+            sigma = math.sqrt(max(0.0, 1 - alpha) / alpha)
+        if sigma is None and index >= self.passes:
+            sigma = 0.0
+        return sigma if sigma is None or math.isfinite(sigma) else None
+
     def json(self) -> dict[str, Json]:
         """The table as JSON; every finite float survives the round trip exactly, others are written as text."""
         return {
@@ -141,6 +157,21 @@ class Table:
                 for name, column in columns.items()
             },
         )
+
+
+def tabulate(schedule: Schedule) -> Json:
+    """The ``json`` of a schedule's table, worked out by the solver itself: a fact, which needs torch."""
+    from studio.diffusion.solvers import tabulate as by_solver
+
+    return by_solver(schedule)
+
+
+def trained_betas(config: Mapping[str, Json]) -> Json:
+    """The betas that a scheduler's config stands for, null where it has none: a fact, which needs numpy."""
+    from studio.diffusion.betas import of_config
+
+    betas = of_config(config)
+    return None if betas is None else list(betas)
 
 
 T = TypeVar("T")

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from studio.errors import GraphError
 from studio.gui.canvas import Canvas
+from studio.gui.curve_plot import thumbnail
+from studio.gui.curves import Curves
 from studio.gui.document import Document
 from studio.gui.pictured import Pictured
 from studio.gui.plan_panel import FailureBar
@@ -17,6 +19,7 @@ from studio.gui.runner import Watch
 from studio.gui.scope import Scope, split
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
+from studio.gui.tracking import Outcome
 
 
 class Page(QWidget):
@@ -50,7 +53,11 @@ class Page(QWidget):
         layout.addWidget(self.failure)
         self.setFocusProxy(self.canvas)
         self.failure.node_chosen.connect(self.reveal)
+        self._theme = theme
+        self._drawn: dict[str, Curves] = {}
+        """The curves that nodes show as their pictures."""
         watch.states_changed.connect(self._states)
+        watch.outcome_changed.connect(self._planned)
         watch.pictured.connect(self._pictured)
         watch.previewed.connect(self._previewed)
         watch.failed.connect(self._failed)
@@ -60,6 +67,9 @@ class Page(QWidget):
         """Show in other colours."""
         self.canvas.set_theme(theme)
         self.failure.set_theme(theme)
+        self._theme = theme
+        for node, curves in self._drawn.items():
+            self.canvas.set_thumbnail(node, thumbnail(curves, theme))
 
     def reveal(self, node: str) -> None:
         """Select a node, by its flat id, and bring it into view; the group that it is in is entered."""
@@ -71,6 +81,17 @@ class Page(QWidget):
 
     def _states(self, states: Mapping[str, NodeState]) -> None:
         self.canvas.set_states(states)
+
+    def _planned(self, outcome: Outcome) -> None:
+        """Draw the curves of schedules and the like on their nodes; what is not known now stays as it was."""
+        for node, curves in outcome.drawn.curves.items():
+            image = thumbnail(curves, self._theme) if curves != self._drawn.get(node) else QImage()
+            if not image.isNull():
+                self._drawn[node] = curves
+                self.canvas.set_thumbnail(node, image)
+        for node in [one for one in self._drawn if one not in outcome.drawn.curves]:
+            del self._drawn[node]
+            self.canvas.set_thumbnail(node, None)
 
     def _previewed(self, node: str, image: QImage, step: int, steps: int) -> None:
         self.canvas.set_thumbnail(node, image)

@@ -368,6 +368,7 @@ class Panels(QObject):
 
     def _planned(self, outcome: Outcome) -> None:
         self.plan.show_outcome(outcome)
+        self.inspector.set_curves(outcome.drawn.curves)
 
     def _note(self, event: Event) -> None:
         """Write down what is worth it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
 
 from studio.errors import StudioError
+from studio.gui.curves import drawn
 from studio.gui.states import Failure
 from studio.gui.tracking import Outcome, summary
 
@@ -130,7 +131,9 @@ class _Worker(QObject):
 
     def _outcome(self, request: Request) -> Outcome:
         try:
-            return outcome(request, self._opened())
+            session = self._opened()
+            found = outcome(request, session)
+            return replace(found, drawn=drawn(request.workflow, session, request.base))
         except StudioError as error:
             return Outcome(None, (), str(error))
         # a fault of a pack's node must not end the thread: the plan says what it was

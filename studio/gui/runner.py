@@ -58,6 +58,11 @@ class WorkerLike(Protocol):
     ) -> str:
         """Ask for the stored states of a loop; returns the request's id."""
 
+    def describe(
+        self, workflow: str, nodes: Sequence[str], *, base: str | Path, name: str = ""
+    ) -> str:
+        """Ask for the schedules of nodes to be worked out; returns the request's id."""
+
     def cancel(self) -> None:
         """Stop the run."""
 
@@ -100,6 +105,8 @@ class Watch(QObject):
         """Whether a run of this document came to its end in this window."""
         self.last_shown: Workflow | None = None
         """What was submitted last."""
+        self.described: Workflow | None = None
+        """Whose schedules the worker was asked to work out last."""
 
     @property
     def base(self) -> Path:
@@ -265,6 +272,7 @@ class Runner(QObject):
             watch.tracker.plan(outcome, keeps_run=was_run)
             watch.states_changed.emit(watch.states())
         watch.outcome_changed.emit(outcome)
+        self._describe(watch)
         # what is all there costs nothing: undo brings the picture back with the parameters
         if (
             watch.has_run
@@ -397,6 +405,17 @@ class Runner(QObject):
             )
             self._expect(request, watch)
 
+    def _describe(self, watch: Watch) -> None:
+        """Let the worker work out the schedules that the plan knows nothing of; once for each workflow."""
+        from studio.workflow import dumps
+
+        workflow, untold = watch.document.workflow, watch.outcome.drawn.untold
+        if self._worker is None or not untold or watch.described is workflow:
+            return
+        watch.described = workflow
+        request = self._worker.describe(dumps(workflow), untold, base=watch.base, name=watch.past)
+        self._expect(request, watch)
+
     def _expect(self, request: str, watch: Watch) -> None:
         """An answer that is superseded never comes, so the newest few are enough."""
         self._asked[request] = watch
@@ -446,6 +465,9 @@ class Runner(QObject):
                 watch.pictured.emit(made)
         elif name in ("trajectory", "state"):
             watch.trajectory.emit(event)
+        elif name == "described":
+            if not event.get("problems"):
+                self.plan(watch)
         elif name == "look":
             watch.looked.emit(event)
 
@@ -533,6 +555,10 @@ class Runner(QObject):
             failure = Failure(what, str(event.get("where", "")), str(event.get("remedy", "")))
             self.status.emit(str(failure))
             self.broken.emit(failure)
+        elif state == "ready":
+            for watch in self._watches.values():
+                watch.described = None
+                self._describe(watch)
         self.worker_state.emit(state)
 
     def _end_worker(self) -> None:

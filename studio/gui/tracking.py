@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 
+from studio.gui.curves import Drawn
 from studio.gui.states import Failure, NodeState, Status
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Outcome:
     """One by one, ``where`` beginning with the node."""
     summary: str = ""
     """One line for people."""
+    drawn: Drawn = field(default_factory=Drawn)
+    """The curves of the nodes that describe some."""
 
     @property
     def is_sound(self) -> bool:

@@ -65,6 +65,12 @@ class FakeWorker:
         self.asked.append(("trajectory", node))
         return f"trajectory-{len(self.asked)}"
 
+    def describe(
+        self, workflow: str, nodes: Sequence[str], *, base: str | Path, name: str = ""
+    ) -> str:
+        self.asked.extend(("describe", node) for node in nodes)
+        return f"describe-{len(self.asked)}"
+
     def cancel(self) -> None:
         self.asked.append(("cancel", ""))
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from studio.errors import GraphError
 from studio.graph import Json, Node, NodeId, NodeType, Param
 from studio.gui import edits
+from studio.gui.curves import Curves
 from studio.gui.document import Change, Document
 from studio.gui.editors import (
     CurveEditor,
@@ -29,6 +30,7 @@ from studio.gui.editors import (
     SeedEditor,
     StrokesEditor,
 )
+from studio.gui.inspector.curves_view import CurvesView
 from studio.gui.inspector.header import Header
 from studio.gui.inspector.interface import Interface
 from studio.gui.inspector.keys import RowKeys
@@ -77,6 +79,8 @@ class Inspector(QScrollArea):
         self.header = Header("", theme)
         self.ports: Ports | None = None
         self.interface: Interface | None = None
+        self.curves: CurvesView | None = None
+        self._curves: Mapping[str, Curves] = {}
         self._keys = RowKeys(self)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -122,7 +126,7 @@ class Inspector(QScrollArea):
         self._document.changed.disconnect(self._changed)
         self._scope = Scope(document)
         self._ids = ()
-        self._states = {}
+        self._states, self._curves = {}, {}
         self._seeds = self._seeds_of.setdefault(document, Seeds())
         document.changed.connect(self._changed)
         self._rebuild()
@@ -131,6 +135,11 @@ class Inspector(QScrollArea):
         """Say what the run or the plan knows of the nodes, by flat id."""
         self._states = states
         self._show_state()
+
+    def set_curves(self, curves: Mapping[str, Curves]) -> None:
+        """Say what the schedules, betas and the like of the nodes are as numbers, by flat id."""
+        self._curves = curves
+        self._show_curves()
 
     def set_models(self, names: Sequence[str]) -> None:
         """Say which models there are to choose from."""
@@ -234,7 +243,7 @@ class Inspector(QScrollArea):
 
     def _rebuild(self) -> None:
         focus = self._focused()
-        self.rows, self.ports, self.interface = {}, None, None
+        self.rows, self.ports, self.interface, self.curves = {}, None, None, None
         self._keys.forget()
         self._gestures.clear()
         self._declared = self._declared_now() if self._ids else None
@@ -307,6 +316,9 @@ class Inspector(QScrollArea):
             self._section(column)
         for param in declared.params:
             column.addWidget(self._row(param))
+        self._curve_column = QVBoxLayout()
+        column.addLayout(self._curve_column)
+        self._show_curves()
         if is_one and (declared.inputs or declared.outputs):
             self._section(column)
             self._port_column = QVBoxLayout()
@@ -409,6 +421,23 @@ class Inspector(QScrollArea):
         self.ports.went.connect(self._go_to)
         self.ports.unlinked.connect(self._unlink)
         self._port_column.addWidget(self.ports)
+
+    def _show_curves(self) -> None:
+        """Draw what the one node describes, unless an editor of it draws it already."""
+        is_one = len(self._ids) == 1 and self._declared is not None
+        curves = self._curves.get(self._scope.flat(self._ids[0])) if is_one else None
+        if any(isinstance(row.editor, CurveEditor) for row in self.rows.values()):
+            curves = None
+        if curves is None:
+            if self.curves is not None:
+                self.curves.hide()
+            return
+        if self.curves is None:
+            self.curves = CurvesView(self._theme)
+            self._curve_column.addSpacing(4)
+            self._curve_column.addWidget(self.curves)
+        self.curves.show()
+        self.curves.show_curves(curves)
 
     def _show_state(self) -> None:
         is_one = len(self._ids) == 1
