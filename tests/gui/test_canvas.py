@@ -635,6 +635,81 @@ def test_h_collapses_to_the_title_and_links_follow(hand: Hand) -> None:
     assert link.start == item.socket_pos("latents", is_output=True)
 
 
+def sockets(hand: Hand, name: str) -> set[str]:
+    return {one.name for one in hand.canvas.content.nodes[NodeId(name)].layout.sockets}
+
+
+def test_ctrl_h_hides_the_sockets_that_nothing_needs_and_says_how_many(hand: Hand) -> None:
+    before, height = sockets(hand, "denoise"), hand.canvas.content.nodes[NodeId("denoise")].rect
+    hand.select("denoise")
+    hand.key(Qt.Key.Key_H, CTRL)
+    inputs = set(hand.graph.node("denoise").inputs)
+    assert sockets(hand, "denoise") == inputs | {"latents"}
+    item = hand.canvas.content.nodes[NodeId("denoise")]
+    assert item.rect.height() < height.height()
+    assert item.layout.unused == len(hand.canvas.content.hidden_sockets()[NodeId("denoise")]) == 5
+    link = hand.canvas.content.links[NodeId("decode"), "latents"]
+    assert link.start == item.socket_pos("latents", is_output=True)
+    hand.click(hand.row("denoise", "⋯"))
+    assert sockets(hand, "denoise") == before
+    assert hand.canvas.document.undo_texts == [
+        "Hide the unused sockets of denoise",
+        "Show all sockets of denoise",
+    ]
+
+
+def test_required_inputs_of_a_tidy_node_stay_and_outputs_come_with_links(hand: Hand) -> None:
+    hand.select("denoise", "decode")
+    hand.key(Qt.Key.Key_H, CTRL)
+    hand.canvas.document.edit(
+        edits.disconnect(hand.canvas.document.workflow, "decode", "latents"), "Unlink"
+    )
+    assert "latents" in sockets(hand, "decode")
+    assert "latents" not in sockets(hand, "denoise")
+    hand.canvas.document.undo()
+    assert "latents" in sockets(hand, "denoise")
+
+
+@pytest.fixture
+def tidy(hand: Hand, types: Types) -> Hand:
+    """A hand beside a tidy denoise and an encode that could feed it."""
+    w, _ = edits.add_node(hand.canvas.document.workflow, types, "vae_encode", (40.0, 700.0))
+    hand.canvas.document.edit(edits.hide_unused(w, ["denoise"], True), "Prepare")
+    return hand
+
+
+def test_hidden_sockets_that_fit_show_while_a_link_is_dragged_and_take_it(tidy: Hand) -> None:
+    assert "mask" not in sockets(tidy, "denoise")
+    start = tidy.output("encode", "latents")
+    press(tidy.port, start)
+    move(tidy.port, start + QPointF(20, 20), LEFT)
+    assert "mask" in sockets(tidy, "denoise")
+    target = tidy.input("denoise", "latents")
+    move(tidy.port, target, LEFT)
+    release(tidy.port, target)
+    assert tidy.graph.node("denoise").inputs["latents"] == Link(NodeId("encode"), "latents")
+    item = tidy.canvas.content.nodes[NodeId("denoise")]
+    assert item.layout.socket("latents", is_output=False) is not None
+    assert item.layout.unused == 4
+
+
+def test_hidden_sockets_go_again_when_a_drag_is_given_up(tidy: Hand) -> None:
+    before = sockets(tidy, "denoise")
+    start = tidy.output("encode", "latents")
+    press(tidy.port, start)
+    move(tidy.port, start + QPointF(20, 20), LEFT)
+    assert sockets(tidy, "denoise") > before
+    tidy.key(Qt.Key.Key_Escape)
+    assert sockets(tidy, "denoise") == before
+
+
+def test_a_copy_of_a_tidy_node_is_tidy(hand: Hand) -> None:
+    hand.select("denoise")
+    hand.key(Qt.Key.Key_H, CTRL)
+    hand.key(Qt.Key.Key_D, CTRL)
+    assert edits.tidy(hand.canvas.document.workflow) == {"denoise", "denoise_2"}
+
+
 def test_ctrl_j_frames_the_selected_and_takes_a_title(hand: Hand) -> None:
     hand.select("prompt", "negative")
     hand.key(Qt.Key.Key_J, CTRL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -70,6 +70,7 @@ class Commands:
             ("mute", "Node", "change", tr("Mute"), self.mute, ("M",), some),
             ("bypass", "Node", "change", tr("Bypass"), self.bypass, ("B",), some),
             ("collapse", "Node", "change", tr("Collapse"), self.collapse, ("H", "Alt+C"), some),
+            ("hide_unused", "Node", "change", tr("Hide unused sockets"), self.hide_unused, ("Ctrl+H",), some),
             ("pin", "Node", "change", tr("Pin"), self.pin, ("P",), some),
             ("connect", "Node", "links", tr("Connect the selected"), self.connect, ("J",), some),
             ("extract", "Node", "links", tr("Pull out of its links"), self.extract, ("Ctrl+Shift+X",), some),
@@ -348,6 +349,18 @@ class Commands:
         is_on = not set(ids) <= edits.collapsed(self._canvas.workflow)
         text = self._canvas.tr("Collapse {}") if is_on else self._canvas.tr("Unfold {}")
         self._canvas.attempt(self._named(text), lambda w, types: edits.collapse(w, ids, is_on))
+
+    def hide_unused(self, ids: Sequence[NodeId] = ()) -> None:
+        """Let nodes (none: the selected) hide the sockets that nothing is linked to, or show all again."""
+        names = ids or self._ids
+        is_on = not set(names) <= edits.tidy(self._canvas.workflow)
+        text = self._canvas.tr("Hide the unused sockets of {}")
+        if not is_on:
+            text = self._canvas.tr("Show all sockets of {}")
+        self._canvas.attempt(
+            text.format(self._canvas.named(names)),
+            lambda w, types: edits.hide_unused(w, names, is_on),
+        )
 
     def pin(self) -> None:
         """Hold the selected nodes where they are, or let them go."""

@@ -27,7 +27,7 @@ from studio.gui.canvas.gestures import (
     Scrub,
     SelectAndMove,
 )
-from studio.gui.canvas.layout import MORE, TITLE, Row, choices, is_number
+from studio.gui.canvas.layout import MORE, TITLE, UNUSED, Row, choices, is_number
 from studio.gui.canvas.node_item import NodeItem
 from studio.gui.edits import Bend, Dot
 from studio.workflow.groups import group_of
@@ -187,6 +187,8 @@ class Hand:
     def _click_row(self, name: NodeId, row: Row) -> None:
         if row.name == MORE:
             self._canvas.toggle_expanded(name)
+        elif row.name == UNUSED:
+            self._canvas.commands.hide_unused([name])
         else:
             self._canvas.editing.edit_row(name, row.name)
 
@@ -259,7 +261,7 @@ class Hand:
     def _double_click_node(self, node: NodeItem, local: QPointF) -> None:
         canvas, name = self._canvas, node.node.id
         row = node.layout.row_at(local)
-        if row is not None and row.name != MORE:
+        if row is not None and row.name not in (MORE, UNUSED):
             is_tick = row.param is not None and row.param.kind is ParamKind.BOOL
             # the second click on a tick box ticks again; that on an arrow finds its menu open
             if is_tick or not _clicks(row, local):
@@ -275,7 +277,7 @@ class Hand:
 
 def _clicks(row: Row, local: QPointF) -> bool:
     """Whether a click on a row does something: fold, tick, choose."""
-    if row.name == MORE:
+    if row.name in (MORE, UNUSED):
         return True
     is_right = local.x() > row.rect.right() - 26
     is_tick = row.param is not None and row.param.kind is ParamKind.BOOL

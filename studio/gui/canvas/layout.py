@@ -23,6 +23,8 @@ SOCKET_REACH = 11.0
 """How near to the middle of a socket the mouse takes it."""
 MORE = "…"
 """Name of the row that shows the other parameters."""
+UNUSED = "⋯"
+"""Name of the row that shows the hidden sockets."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Layout:
     rows: tuple[Row, ...]
     hidden: int = 0
     """Parameters that are not shown."""
+    unused: int = 0
+    """Sockets that are not shown."""
     is_collapsed: bool = False
     _by_name: dict[tuple[bool, str], Socket] = field(default_factory=dict, repr=False)
 
@@ -86,6 +90,10 @@ class Layout:
 
 
 Key = tuple[object, ...]
+Used = tuple[frozenset[str], frozenset[str]] | None
+"""The inputs and outputs that are linked, of a node that shows no others if it can; None for one that shows all."""
+_Part = tuple[str, type[Value], bool, str, bool]
+"""A socket before it has a place: name, type, whether it is optional, help, whether it is declared."""
 
 
 class Layouts:
@@ -101,9 +109,13 @@ class Layouts:
         *,
         is_collapsed: bool,
         is_expanded: bool,
+        is_tidy: bool = False,
         used_outputs: Sequence[str] = (),
     ) -> Layout:
-        """The layout of a node; ``used_outputs`` are those that links of the graph name."""
+        """The layout of a node; ``used_outputs`` are those that links of the graph name.
+
+        One that is tidy shows no output that is unused and no optional input that is free.
+        """
         if declared is None:
             inputs = tuple(node.inputs)
             outputs = tuple(used_outputs)
@@ -114,11 +126,14 @@ class Layouts:
             params = shown_params(node, declared, is_expanded=is_expanded)
         # by identity: hashing a declaration with all its ports would cost more than the layout
         kind: object = id(declared) if declared else node.type
-        key: Key = (kind, inputs, outputs, params, is_collapsed)
+        used: Used = None
+        if is_tidy and declared is not None:
+            used = (frozenset(node.inputs), frozenset(used_outputs))
+        key: Key = (kind, inputs, outputs, params, is_collapsed, used)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = _layout(
-                declared, inputs, outputs, params, is_collapsed=is_collapsed
+                declared, inputs, outputs, params, used, is_collapsed=is_collapsed
             )
         return found
 
@@ -150,23 +165,29 @@ def _layout(
     inputs: Sequence[str],
     outputs: Sequence[str],
     params: Sequence[str],
+    used: Used,
     *,
     is_collapsed: bool,
 ) -> Layout:
-    lefts: list[tuple[str, type[Value], bool, str, bool]] = [
+    lefts: list[_Part] = [
         *(
             (port.name, port.type, port.optional, port.help, True)
             for port in (declared.inputs if declared else ())
         ),
         *((name, Value, True, "", False) for name in inputs),
     ]
-    rights: list[tuple[str, type[Value], bool, str, bool]] = [
+    rights: list[_Part] = [
         *(
             (port.name, port.type, True, port.help, True)
             for port in (declared.outputs if declared else ())
         ),
         *((name, Value, True, "", False) for name in outputs),
     ]
+    unused = len(lefts) + len(rights)
+    if used is not None:
+        lefts = [part for part in lefts if not part[2] or part[0] in used[0]]
+        rights = [part for part in rights if part[0] in used[1]]
+    unused -= len(lefts) + len(rights)
     sockets = []
     for is_output, ports in ((False, lefts), (True, rights)):
         x = WIDTH if is_output else 0.0
@@ -179,9 +200,12 @@ def _layout(
             )
             sockets.append(Socket(name, is_output, type_, QPointF(x, y), optional, help_, is_known))
     if is_collapsed:
-        return Layout(TITLE, tuple(sockets), (), is_collapsed=True)
+        return Layout(TITLE, tuple(sockets), (), unused=unused, is_collapsed=True)
     top = TITLE + 4.0 + ROW * max(len(lefts), len(rights))
     rows = []
+    if unused:
+        rows.append(Row(UNUSED, QRectF(PAD, top, WIDTH - 2 * PAD, ROW), None))
+        top += ROW
     for name in params:
         param = declared.param(name) if declared else None
         height = ROW
@@ -194,7 +218,7 @@ def _layout(
     if total > MAX_ROWS:
         rows.append(Row(MORE, QRectF(PAD, top, WIDTH - 2 * PAD, ROW), None))
         top += ROW
-    return Layout(top + PAD - 2.0, tuple(sockets), tuple(rows), total - len(params))
+    return Layout(top + PAD - 2.0, tuple(sockets), tuple(rows), total - len(params), unused)
 
 
 # --- what parameters show

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -27,6 +27,7 @@ from studio.gui.canvas.layout import (
     PROMPT_LINES,
     ROW,
     TITLE,
+    UNUSED,
     WIDTH,
     Layout,
     Row,
@@ -350,7 +351,7 @@ class NodeItem(QGraphicsItem):
         box = row.rect.adjusted(0, 1, 0, -1)
         middle = row.rect.top() + ROW / 2
         painter.setFont(look.text_font)
-        if row.name == MORE:
+        if row.name in (MORE, UNUSED):
             painter.setPen(theme.text_dim)
             painter.drawText(QPointF(box.left() + 6, middle + drop), name)
             return
@@ -493,6 +494,13 @@ class NodeItem(QGraphicsItem):
         id_left = WIDTH - PAD - 2 - look.small_metrics.horizontalAdvance(name)
         names, values = [], []
         for row in self.layout.rows:
+            if row.name == UNUSED:
+                count = self.layout.unused
+                names.append(
+                    _tr("1 hidden socket") if count == 1 else _tr("{} hidden sockets").format(count)
+                )
+                values.append("")
+                continue
             if row.name == MORE:
                 count = self.layout.hidden
                 names.append(f"{count} more…" if count else "fewer")
@@ -516,6 +524,10 @@ class NodeItem(QGraphicsItem):
             line = text.replace("\n", " ")
             values.append(look.text_metrics.elidedText(line, right, width - taken - arrow))
         return Texts(title, far_title, name, id_left, tuple(names), tuple(values))
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("NodeItem", text)
 
 
 def badge_text(item: NodeItem) -> str:

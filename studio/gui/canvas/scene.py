@@ -59,11 +59,14 @@ class _Looks:
     places: Mapping[NodeId, tuple[float, float]]
     collapsed: frozenset[NodeId]
     pinned: frozenset[NodeId]
+    tidy: frozenset[NodeId]
     colors: Mapping[NodeId, str]
 
     @classmethod
     def of(cls, w: Workflow) -> _Looks:
-        return cls(edits.positions(w), edits.collapsed(w), edits.pinned(w), edits.colors(w))
+        return cls(
+            edits.positions(w), edits.collapsed(w), edits.pinned(w), edits.tidy(w), edits.colors(w)
+        )
 
 
 class Scene(QGraphicsScene):
@@ -99,6 +102,8 @@ class Scene(QGraphicsScene):
         """The outputs with links that have dots."""
         self._dragged: dict[Dot, QPointF] = {}
         """Where dots stand for the time of a gesture."""
+        self._revealed: frozenset[NodeId] = frozenset()
+        """The nodes whose hidden sockets are shown for the time of a gesture."""
         self._lifted: frozenset[Input] = frozenset()
         """The links that a hand has taken off."""
         self._leaving: dict[NodeId, set[Input]] = {}
@@ -170,6 +175,7 @@ class Scene(QGraphicsScene):
         if looks is now:
             return set()
         found = (looks.collapsed ^ now.collapsed) | (looks.pinned ^ now.pinned)
+        found |= looks.tidy ^ now.tidy
         if looks.colors != now.colors:
             names = {*looks.colors, *now.colors}
             found |= {name for name in names if looks.colors.get(name) != now.colors.get(name)}
@@ -178,7 +184,7 @@ class Scene(QGraphicsScene):
     def _feeding_unknown(
         self, changed: Iterable[Node], before: Workflow, gone: Iterable[NodeId]
     ) -> set[NodeId]:
-        """Nodes whose outputs are only known from the links of others, which changed."""
+        """Nodes that show outputs because of the links of others, which changed."""
         found: set[NodeId] = set()
         sources = [link for node in changed for link in node.inputs.values()]
         for name in [*(node.id for node in changed), *gone]:
@@ -188,7 +194,8 @@ class Scene(QGraphicsScene):
             node = self.workflow.graph.nodes.get(link.node)
             if node is not None:
                 declared = self.types.get(node.type)
-                if declared is None or declared.output(link.output) is None:
+                is_asked = declared is None or declared.output(link.output) is None
+                if is_asked or node.id in self._looks.tidy:
                     found.add(node.id)
         return found
 
@@ -227,6 +234,7 @@ class Scene(QGraphicsScene):
             declared,
             is_collapsed=node.id in self._looks.collapsed,
             is_expanded=node.id in self._expanded,
+            is_tidy=node.id in self._looks.tidy and node.id not in self._revealed,
             used_outputs=self._used_outputs(node, declared),
         )
         item.show_node(
@@ -242,12 +250,12 @@ class Scene(QGraphicsScene):
         return layout is not old
 
     def _used_outputs(self, node: Node, declared: NodeType | None) -> tuple[str, ...]:
-        """The outputs that links name although the type does not."""
+        """The outputs that links name: of a tidy node all, of others those that its type does not declare."""
         nodes = self.workflow.graph.nodes
         names = {
             nodes[target].inputs[port].output for target, port in self._leaving.get(node.id, ())
         }
-        if declared is not None:
+        if declared is not None and node.id not in self._looks.tidy:
             names = {name for name in names if declared.output(name) is None}
         return tuple(sorted(names))
 
@@ -447,6 +455,40 @@ class Scene(QGraphicsScene):
             link.setVisible(link.key not in lifted)
         for source in {link.source for link in changed} & self._bent:
             self._lead_from(source)
+
+    def hidden_sockets(self) -> dict[NodeId, list[Socket]]:
+        """The sockets that tidy nodes do not show; collapsed ones have room for none."""
+        found: dict[NodeId, list[Socket]] = {}
+        for name in self._looks.tidy - self._looks.collapsed:
+            item = self.nodes[name]
+            if item.layout.unused:
+                whole = self._layouts.of(
+                    item.node, item.declared, is_collapsed=False, is_expanded=False
+                )
+                shown = item.layout
+                found[name] = [
+                    one
+                    for one in whole.sockets
+                    if shown.socket(one.name, is_output=one.is_output) is None
+                ]
+        return found
+
+    def reveal(self, names: Iterable[NodeId]) -> None:
+        """Show the hidden sockets of these nodes, and of no others, for the time of a gesture."""
+        wanted = frozenset(names)
+        changed = [name for name in wanted ^ self._revealed if name in self.nodes]
+        self._revealed = wanted
+        if not changed:
+            return
+        self.version += 1
+        touched: dict[Input, None] = {}
+        for name in changed:
+            self._show_node(self.workflow.graph.nodes[name])
+            touched.update(dict.fromkeys((name, port) for port in self.nodes[name].node.inputs))
+            touched.update(dict.fromkeys(self._leaving.get(name, ())))
+        for target, port in touched:
+            self._show_link(target, port)
+        self._show_ways({self.links[key].source for key in touched if key in self.links})
 
     def restore(self) -> None:
         """Let everything stand where the document says."""

@@ -3,14 +3,15 @@
 A refused edit raises GraphError with the reason; the workflow that was given is never changed. How things look is
 plain JSON in ``Workflow.view``, and only what is used is written::
 
-    {"nodes": {id: [x, y]}, "collapsed": [id], "pinned": [id], "colors": {id: name},
+    {"nodes": {id: [x, y]}, "collapsed": [id], "pinned": [id], "tidy": [id], "colors": {id: name},
      "routes": {id: {port: [[x, y], …]}},
      "frames": [{"title": …, "rect": [x, y, width, height], "color": …}], "notes": [{"text": …, "rect": […]}]}
 
 A position is the top left corner of a node, in scene units, x to the right and y down. A link is named by the input
 that it enters, ``(node, port)``: an input has one link at most. A route is the dots at which that link bends, from
-its source to the input; where links of one output pass the same point they share the dot. All of a view may come from
-elsewhere: what cannot be read, or names what is not there, is passed over and kept.
+its source to the input; where links of one output pass the same point they share the dot. A tidy node hides its
+unused sockets. All of a view may come from elsewhere: what cannot be read, or names what is not there, is passed over
+and kept.
 """
 
 from studio.gui.edits.adopting import adopt, adopt_all
@@ -86,11 +87,13 @@ from studio.gui.edits.view import (
     collapsed,
     color,
     colors,
+    hide_unused,
     move,
     pin,
     pinned,
     positions,
     sizes_of,
+    tidy,
 )
 from studio.gui.layout import Point, Size
 
@@ -136,6 +139,7 @@ __all__ = [
     "frames",
     "group",
     "group_at",
+    "hide_unused",
     "insert_on_link",
     "inside",
     "known_types",
@@ -169,6 +173,7 @@ __all__ = [
     "sizes_of",
     "stem",
     "swap_type",
+    "tidy",
     "toggle_mode",
     "ungroup",
     "way_to",

@@ -21,6 +21,7 @@ from studio.gui.edits.view import (
     placed,
     positions,
     rect_of,
+    tidy,
     view_list,
     view_object,
     whole,
@@ -135,6 +136,7 @@ def merged_with(
     )
     merged = mark(merged, "collapsed", [names[node] for node in collapsed(part)], True)
     merged = mark(merged, "pinned", [names[node] for node in pinned(part)], True)
+    merged = mark(merged, "tidy", [names[node] for node in tidy(part)], True)
     painted: dict[str, Json] = {names[node]: name for node, name in colors(part).items()}
     if painted:
         merged = with_view(merged, "colors", {**view_object(merged, "colors"), **painted})

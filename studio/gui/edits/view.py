@@ -19,7 +19,7 @@ Rect = tuple[float, float, float, float]
 _FAR = 1e9
 _BY_NODE = ("nodes", "colors", "routes")
 """The objects of the view whose keys are nodes."""
-_LISTS = ("collapsed", "pinned")
+_LISTS = ("collapsed", "pinned", "tidy")
 """The lists of the view that name nodes."""
 NO_SIZES: Sizes = MappingProxyType({})
 
@@ -42,6 +42,11 @@ def collapsed(w: Workflow) -> frozenset[NodeId]:
 def pinned(w: Workflow) -> frozenset[NodeId]:
     """The nodes that stay where they are."""
     return _marked(w, "pinned")
+
+
+def tidy(w: Workflow) -> frozenset[NodeId]:
+    """The nodes that hide the sockets which nothing is linked to and nothing needs."""
+    return _marked(w, "tidy")
 
 
 def colors(w: Workflow) -> dict[NodeId, str]:
@@ -170,6 +175,11 @@ def collapse(w: Workflow, ids: Iterable[str], on: bool) -> Workflow:
 def pin(w: Workflow, ids: Iterable[str], on: bool) -> Workflow:
     """Hold nodes where they are, or let them go."""
     return mark(w, "pinned", ids, on)
+
+
+def hide_unused(w: Workflow, ids: Iterable[str], on: bool) -> Workflow:
+    """Let nodes hide their unused sockets, or show all again."""
+    return mark(w, "tidy", ids, on)
 
 
 def color(w: Workflow, ids: Iterable[str], name: str | None) -> Workflow:

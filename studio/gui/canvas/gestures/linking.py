@@ -53,6 +53,11 @@ class DrawLink:
             self._blocked = frozenset(content.linked([self._held.node], is_downstream=True))
         self._loose = LooseLink(content.look, self._held.socket.type)
         content.addItem(self._loose)
+        content.reveal(
+            name
+            for name, sockets in content.hidden_sockets().items()
+            if any(self._takes(Plug(name, socket)) for socket in sockets)
+        )
         for name, item in content.nodes.items():
             item.set_dimmed(
                 frozenset(
@@ -181,6 +186,7 @@ class DrawLink:
             self._canvas.content.removeItem(self._loose)
             self._loose = None
         self._canvas.content.lift([])
+        self._canvas.content.reveal([])
         for item in self._canvas.content.nodes.values():
             item.set_dimmed(frozenset())
 
