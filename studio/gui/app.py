@@ -90,7 +90,7 @@ class Program(QObject):
                 window.documents.opened.connect(self.journal.watch)
                 window.documents.closed.connect(self.journal.forget)
                 self.journal.failed.connect(window.say)
-                window.start(self._types, self._gallery)
+                window.start(self._types, self._gallery, self._data)
 
     def _window_asked(self) -> None:
         self.open_window()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QSaveFile
+from PySide6.QtGui import QImage, QImageWriter
 
 from studio import pictures
 from studio.errors import FileError, ModelError
@@ -89,6 +91,36 @@ def add_picture(
 ) -> tuple[Workflow, NodeId]:
     """Add a node that loads a picture; raises StudioError if no such node type is there."""
     return edits.add_node(workflow, types, "load_image", at, {"file": relative(path, base)})
+
+
+def keep_picture(image: QImage, folder: Path) -> Path:
+    """Write a picture that has no file as PNG into a folder, named by its content: the same one twice is one file.
+
+    Raises FileError where it cannot be written.
+    """
+    buffer = QBuffer()
+    buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+    QImageWriter(buffer, QByteArray(b"png")).write(image)
+    data = buffer.data().data()
+    path = folder / f"pasted-{hashlib.sha256(data).hexdigest()[:16]}.png"
+    if path.exists():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(path, str(error)) from error
+    file = QSaveFile(os.fspath(path))
+    if not file.open(QSaveFile.OpenModeFlag.WriteOnly) or file.write(data) < 0 or not file.commit():
+        raise _unwritten(path, file.errorString())
+    return path
+
+
+def _unwritten(path: Path, reason: str) -> FileError:
+    return FileError(
+        _tr("the pasted picture cannot be written ({})").format(reason),
+        where=str(path),
+        remedy=_tr("save the workflow in a folder that can be written to"),
+    )
 
 
 def add_model(

@@ -1,4 +1,4 @@
-"""What comes into a window from elsewhere: dropped files, nodes of the library; a picture may need a question."""
+"""What comes into a window from elsewhere: files and pictures, nodes of the library; one may need a question."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint, Signal
+from PySide6.QtCore import QMimeData, QObject, QPoint, QPointF, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QMessageBox
 
 from studio.errors import FileError, StudioError
@@ -26,8 +27,12 @@ class Intake(QObject):
     failed = Signal(object)
     """A StudioError."""
 
-    def __init__(self, documents: Documents, preferences: Preferences, types: Types) -> None:
+    def __init__(
+        self, documents: Documents, preferences: Preferences, types: Types, pasted: Path
+    ) -> None:
+        """``pasted``: the folder for pasted pictures of documents that have no file yet."""
         super().__init__(documents)
+        self._pasted = pasted
         self._documents = documents
         self._preferences = preferences
         self._types = types
@@ -54,9 +59,33 @@ class Intake(QObject):
 
     def take_files(self, paths: Iterable[Path], position: QPoint) -> None:
         """Take files that were dropped at a point of the window."""
-        x, y = self._scene_point(position)
+        self._take_files(paths, self._scene_point(position))
+
+    def _take_files(self, paths: Iterable[Path], at: tuple[float, float]) -> None:
         for number, path in enumerate(paths):
-            self.take_file(path, (x + _APART * number, y + _APART * number))
+            self.take_file(path, (at[0] + _APART * number, at[1] + _APART * number))
+
+    def take_pasted(self, data: QMimeData, at: QPointF) -> None:
+        """Take what came by the clipboard to a place of the canvas: files as if they were dropped, or a picture."""
+        paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
+        if paths:
+            self._take_files(paths, (at.x(), at.y()))
+            return
+        image = data.imageData()
+        if isinstance(image, QImage) and not image.isNull():
+            self._take_image(image, (at.x(), at.y()))
+
+    def _take_image(self, image: QImage, at: tuple[float, float]) -> None:
+        """Keep a picture beside the workflow and put a node there that loads it."""
+        from studio.gui.dropping import keep_picture
+
+        # a template has a folder too, but that is the program's
+        path = self._documents.front_or_new().document.path
+        folder = self._pasted if path is None else path.absolute().parent
+        try:
+            self._put(keep_picture(image, folder), at, is_model=False)
+        except StudioError as error:
+            self.failed.emit(error)
 
     def _scene_point(self, position: QPoint) -> tuple[float, float]:
         """A point of the window in the scene of the canvas in front; the origin if there is none."""

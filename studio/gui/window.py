@@ -104,8 +104,8 @@ class Window(QMainWindow):
         self.menus.recent_chosen.connect(documents.open_file)
         self.bar.settings_asked.connect(self.show_settings)
 
-    def start(self, types: Types, gallery: Gallery) -> None:
-        """Bring in what documents need; afterwards they can be opened."""
+    def start(self, types: Types, gallery: Gallery, data: Path) -> None:
+        """Bring in what documents need, with a folder for data; afterwards they can be opened."""
         from studio.gui.intake import Intake
         from studio.gui.panels import Panels
         from studio.gui.planner import Planner
@@ -119,9 +119,9 @@ class Window(QMainWindow):
         self.runner.queue.changed.connect(self.refresh)
         self.runner.worker_state.connect(self._worker_state)
         self.runner.arrived.connect(self.bar.show_machine)
-        self.documents.start(types, self.runner)
-        self.intake = Intake(self.documents, self._preferences, types)
+        self.intake = Intake(self.documents, self._preferences, types, data / "pasted")
         self.intake.failed.connect(self.complain)
+        self.documents.start(types, self.runner)
         self.panels = Panels(self, self.runner, types, self._theme, gallery)
         self.panels.arrived_at(self._preferences.layout("docks"))
         self.panels.inspector.explain(self._preferences.flag("help"))
@@ -281,6 +281,8 @@ class Window(QMainWindow):
     def _page_added(self, page: Page) -> None:
         page.canvas.status.connect(self.say)
         page.canvas.run_to.connect(self.run_to)
+        if self.intake is not None:
+            page.canvas.pasted.connect(self.intake.take_pasted)
 
     def _front_changed(self) -> None:
         page = self.page

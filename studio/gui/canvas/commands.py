@@ -196,7 +196,7 @@ class Commands:
             self._remove(self._canvas.tr("Cut {}"))
 
     def paste(self) -> None:
-        """Add the nodes of the clipboard at the cursor."""
+        """Add the nodes of the clipboard at the cursor; of files and pictures it holds, nodes that load them."""
         self._paste(with_links=False)
 
     def paste_linked(self) -> None:
@@ -204,9 +204,14 @@ class Commands:
         self._paste(with_links=True)
 
     def _paste(self, *, with_links: bool) -> None:
-        canvas = self._canvas
-        text = QGuiApplication.clipboard().text()
+        canvas, data = self._canvas, QGuiApplication.clipboard().mimeData()
+        text = data.text()
         at = canvas.cursor_pos()
+        is_file = any(url.isLocalFile() for url in data.urls())
+        # nodes are text; others give text beside a picture, such as its address
+        if not text.lstrip().startswith("{") and (is_file or data.hasImage()):
+            canvas.pasted.emit(data, at)
+            return
         canvas.attempt_many(
             canvas.tr("Paste"),
             lambda w, types: edits.paste_text(w, types, text, (at.x(), at.y()), with_links),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QDragEnterEvent,
@@ -67,6 +67,8 @@ class Canvas(Camera):
     shown_in_viewer = Signal(str)
     """The node (``group/node`` inside a group) whose output is wanted in the viewer."""
     run_to = Signal(str)
+    pasted = Signal(QMimeData, QPointF)
+    """Files or a picture came by the clipboard to a place of the scene."""
     status = Signal(str)
     """What a line at the bottom of the window may say."""
     group_changed = Signal(tuple)
