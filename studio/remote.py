@@ -43,8 +43,9 @@ never answered.
     plan        name, nodes {ID: {type, key, status, from_step, steps, reason, seconds, bytes}}, model_calls, seconds,
                 bytes, problems
     look        node, count (pictures sent; 0: not stored), problems; after the pictures
-    trajectory  node, picture, pictures (of the batch), steps, sigmas, timesteps (steps + 1 of each; null: unknown),
-                stored (numbers of steps done, rising), problems; before its states
+    trajectory  node, picture, pictures (of the batch), steps, begin and total (where in the whole schedule the first
+                step lies), calls, sigmas, timesteps (steps + 1 of each: model calls so far, noise level, time; null:
+                unknown), stored (numbers of steps done, rising), problems; before its states
     state       node, picture, step, sigma, timestep, width, height, x_t, x_0: pixels of one stored state; x_0 is null
                 before the first step
     described   nodes, problems: what can be known of their schedules is among the facts

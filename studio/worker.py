@@ -14,6 +14,7 @@ import dataclasses
 import faulthandler
 import importlib
 import io
+import itertools
 import json
 import logging
 import math
@@ -491,6 +492,9 @@ class _Worker:
             "picture": request.picture,
             "pictures": 0,
             "steps": 0,
+            "begin": 0,
+            "total": 0,
+            "calls": [],
             "sigmas": [],
             "timesteps": [],
             "stored": [],
@@ -506,6 +510,9 @@ class _Worker:
             answer |= {
                 "pictures": len(chains),
                 "steps": len(chain.steps),
+                "begin": levels.begin,
+                "total": levels.total or len(chain.steps),
+                "calls": [0, *itertools.accumulate(step.spec.calls for step in chain.steps)],
                 "sigmas": levels.sigmas,
                 "timesteps": levels.timesteps,
                 "stored": [step for step, _ in stored],
@@ -801,6 +808,10 @@ class _Levels:
 
     sigmas: Sequence[float | None] = ()
     timesteps: Sequence[float | None] = ()
+    begin: int = 0
+    """Passes of the whole schedule that lie before the first step."""
+    total: int = 0
+    """Passes of the whole schedule; 0 where there is none."""
     is_wide: bool = False
     """Whether a state is a picture plus sigma times noise, and not scaled back to the spread of one."""
 
@@ -834,5 +845,7 @@ def _levels(chain: KeyedChain) -> _Levels:
     return _Levels(
         [table.sigma(index) for index in indices],
         [table.timesteps[index] if index < table.passes else 0.0 for index in indices],
+        first,
+        table.passes,
         table.init_noise_sigma > 1.0 + 1e-6,
     )

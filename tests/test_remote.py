@@ -596,6 +596,7 @@ def test_a_trajectory_has_the_state_before_the_first_step_and_after_each(real: R
     last = real.ear.wait(event="state", request=request, step=3)
     told = real.ear.wait(event="trajectory", request=request)
     assert (told["steps"], told["stored"], told["pictures"]) == (3, [0, 1, 2, 3], 1)
+    assert (told["begin"], told["total"], told["calls"]) == (0, 3, [0, 1, 2, 3])
     sigmas = told["sigmas"]
     assert isinstance(sigmas, list)
     assert sorted(sigmas, reverse=True) == sigmas

@@ -237,19 +237,21 @@ class Comparing(QObject):
     def _show_node(self, node: str) -> None:
         name = self._here(node)
         if name and self._page is not None:
-            self._page.canvas.select([name])
-            self._page.canvas.frame_selected()
+            focus = self._panel.table
+            self._page.reveal(name)
+            focus.setFocus()
 
     def _here(self, node: str) -> str:
-        """A node, or what stands for its group, as the canvas has it; says so if it is not in the document."""
+        """A node as the canvas has it; says so if it is not in the document."""
         if self._page is None:
             return ""
-        graph = self._page.document.workflow.graph
-        group, slash, _ = node.partition("/")
-        outer = stands_for(graph, group) if slash else None
-        name = outer.id if outer is not None else node
-        if name in graph:
-            return name
+        w = self._page.document.workflow
+        group, slash, inner = node.partition("/")
+        outer = stands_for(w.graph, group) if slash else None
+        if outer is not None and inner in w.groups[group].graph:
+            return f"{outer.id}/{inner}"
+        if node in w.graph:
+            return node
         self.status.emit(self.tr("{} is not in this document").format(node))
         return ""
 

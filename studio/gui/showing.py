@@ -86,7 +86,7 @@ class Showing(QObject):
         if self.is_held:
             return
         size = self._whole_size(image)
-        self.viewer.set_image(self._freed(), self._enlarged(image, size), words, size=size)
+        self.viewer.set_image(self._freed(), self.enlarged(image), words, size=size)
 
     def _freed(self) -> Slot:
         """Where the document's pictures go; two of the history give way."""
@@ -100,8 +100,9 @@ class Showing(QObject):
         if page is not None and page.viewed in (None, node):
             self.preview(image, self.tr("{} · step {} of {}").format(node, step, steps))
 
-    def _enlarged(self, image: QImage, size: QSize) -> QImage:
+    def enlarged(self, image: QImage) -> QImage:
         """A picture of latents as smooth as an eye expects: without it a latent pixel is a square of many."""
+        size = self._whole_size(image)
         if image.isNull() or image.width() * 2 > size.width():
             return image
         room = self.viewer.surface.size()

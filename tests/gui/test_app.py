@@ -119,6 +119,7 @@ def test_a_picture_from_template_to_file_and_back(
     QTest.keyClicks(prompt, "a blue lake")
     canvas.setFocus()
     assert document.workflow.graph.node(copy).params["prompt"] == "a blue lake"
+    qtbot.waitUntil(lambda: "resumes at 15 of 20" in page.watch.states()[denoise].text)
     press(qtbot, canvas, Qt.Key.Key_Return, CTRL)
     qtbot.waitUntil(lambda: len(endings) == 4, timeout=PATIENCE_MS)
     assert (endings[3]["model_calls"], endings[3]["model_calls_saved"]) == (5, 15)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.gui.scrubber import Frame, Scrubber
 from studio.gui.theme import Theme
-from tests.gui.hands import click, drag, key, press
+from tests.gui.hands import click, drag, key, move, press
 
 SIGMAS = (14.6, 7.0, 3.0, 1.0, 0.2, 0.0)
 
@@ -187,3 +188,35 @@ def test_a_single_step_can_be_shown(scrubber: Scrubber, seen: list[QColor]) -> N
     scrubber.set_trajectory(film(1))
     click(scrubber.strip, QPointF(300, 20))
     assert step(scrubber) == 0
+
+
+def test_the_step_under_the_mouse_is_shown_above_it(scrubber: Scrubber) -> None:
+    move(scrubber.strip, at(scrubber, 2))
+    assert scrubber.glance.isVisible()
+    assert scrubber.glance.words.text() == "step 2 of 5 · σ 3 · 4 model calls"
+    assert scrubber.glance.picture.pixmap().toImage().pixelColor(5, 5).red() == 20
+    assert step(scrubber) == 5
+    QApplication.sendEvent(scrubber.strip, QEvent(QEvent.Type.Leave))
+    assert not scrubber.glance.isVisible()
+
+
+def test_space_plays_from_the_start_and_stops(scrubber: Scrubber, qtbot: QtBot) -> None:
+    key(scrubber.strip, Qt.Key.Key_Space)
+    assert step(scrubber) == 0
+    qtbot.waitUntil(lambda: step(scrubber) == 2)
+    key(scrubber.strip, Qt.Key.Key_Space)
+    assert not scrubber.is_playing
+
+
+def test_steps_that_come_while_one_looks_leave_the_step(scrubber: Scrubber) -> None:
+    scrubber.go_to(3)
+    scrubber.set_trajectory([frame for frame in film() if frame.step != 1])
+    assert step(scrubber) == 3
+
+
+def test_guidance_is_branched_by_a_key(scrubber: Scrubber) -> None:
+    asked: list[int] = []
+    scrubber.guidance_from.connect(asked.append)
+    scrubber.go_to(2)
+    key(scrubber.strip, Qt.Key.Key_G)
+    assert asked == [2]

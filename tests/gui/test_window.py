@@ -33,7 +33,7 @@ from studio.pictures import WORKFLOW, with_text
 from studio.resources import resource
 from studio.workflow import load
 from tests.gui import hands
-from tests.gui.desk import INPAINT, TEXT_TO_IMAGE, Desk, answer, front, in_view, pixels
+from tests.gui.desk import INPAINT, TEXT_TO_IMAGE, Desk, answer, front, in_view
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -400,45 +400,6 @@ def test_strokes_painted_in_the_viewer_become_an_edit(desk: Desk, qtbot: QtBot) 
     assert panels.mask.strokes == before
     hands.key(surface, Qt.Key.Key_Escape)
     assert not panels.mask.isVisible()
-
-
-def test_a_trajectory_is_asked_for_after_a_run_and_can_be_scrubbed(
-    desk: Desk, qtbot: QtBot
-) -> None:
-    window, _ = desk.opened()
-    panels = panels_of(window)
-    window.run()
-    desk.worker.done()
-    qtbot.waitUntil(lambda: desk.worker.asked[-1] == ("trajectory", "denoise"))
-    request = f"trajectory-{len(desk.worker.asked)}"
-    common = {"request": request, "node": "denoise", "picture": 0}
-    desk.worker.on_event({"event": "trajectory", "steps": 2, "sigmas": [9.0, 3.0, 0.0], **common})
-    for step, red in ((1, 100), (2, 200)):
-        picture = pixels(1, 1, (red, 0, 0))
-        desk.worker.on_event(
-            {"event": "state", "step": step, "sigma": 3.0, "width": 1, "height": 1,
-             "x_t": picture["rgb"], "x_0": picture["rgb"], **common}
-        )  # fmt: skip
-    qtbot.waitUntil(lambda: panels.scrubber.frame is not None and panels.scrubber.frame.step == 2)
-    hands.key(panels.scrubber.strip, Qt.Key.Key_Left)
-    shown = panels.viewer.current
-    assert shown is not None
-    assert shown.image.pixelColor(0, 0).red() == 100
-
-
-def test_branching_lets_a_second_prompt_take_over(desk: Desk, qtbot: QtBot) -> None:
-    window, page = desk.opened()
-    panels = panels_of(window)
-    panels.trajectory.branch(5)
-    graph = page.document.workflow.graph
-    switch = graph.node("denoise").inputs["positive"].node
-    assert graph.nodes[switch].type == "prompt_schedule"
-    assert str(graph.nodes[switch].inputs["first"]) == "prompt.conditioning"
-    copy = graph.nodes[switch].inputs["then"].node
-    assert graph.nodes[copy].params["prompt"] == graph.node("prompt").params["prompt"]
-    assert page.selection == (copy,)
-    page.document.undo()
-    assert page.document.workflow.graph == load(TEXT_TO_IMAGE).graph
 
 
 # --- files from elsewhere
