@@ -1,13 +1,15 @@
-"""One table of all that can be done: menus, tool bar, keys and the sheet of keys are made from it."""
+"""What can be done, as tables: menus, tool bar, keys and the sheet of keys are made from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QIcon, QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QMenu, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
+
+from studio.gui.keymap import Keymap, Keys
 
 MENUS = ("File", "Edit", "Node", "View", "Run", "Help")
 
@@ -23,8 +25,8 @@ class Action:
     text: str
     """What people read, translated."""
     run: Callable[[], object]
-    keys: tuple[str, ...] = ()
-    """In Qt's portable notation; the first is shown in the menu."""
+    keys: Keys = ()
+    """Where neither a preset nor the user says otherwise; the first is shown in the menu."""
     icon: str = ""
     """Name of a file of ``resources/icons``."""
     section: str = ""
@@ -52,9 +54,7 @@ class Actions:
         for action in self.table.values():
             made = QAction(action.text, owner)
             made.setObjectName(action.id)
-            made.setShortcuts([QKeySequence(key) for key in action.keys])
             made.setShortcutContext(context)
-            made.setToolTip(tip(action))
             if icon and action.icon:
                 made.setIcon(icon(action.icon))
             made.setIconVisibleInMenu(False)
@@ -62,9 +62,17 @@ class Actions:
             made.triggered.connect(_Caller(action))
             owner.addAction(made)
             self.made[action.id] = made
+        self.set_keymap(Keymap())
 
     def __getitem__(self, name: str) -> QAction:
         return self.made[name]
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        """Give every action the keys that it has now; menus and tool tips show them."""
+        for name, action in self.table.items():
+            keys = keymap.keys(name, action.keys)
+            self.made[name].setShortcuts([QKeySequence(key) for key in keys])
+            self.made[name].setToolTip(tip(action, keys))
 
     def refresh(self) -> None:
         """Show what is possible and what is on, as it is now."""
@@ -107,50 +115,7 @@ def shown_keys(keys: Iterable[str]) -> str:
     return ", ".join(QKeySequence(key).toString(native) for key in keys)
 
 
-def tip(action: Action) -> str:
+def tip(action: Action, keys: Keys) -> str:
     """What the mouse shows: the text and the keys."""
-    keys = shown_keys(action.keys)
-    return f"{plain(action.text)} ({keys})" if keys else plain(action.text)
-
-
-# --- the sheet of keys
-
-_ROW = "<tr><td width='330' style='padding:2px 20px 2px 0'>{}</td><td style='padding:2px 0'><b>{}</b></td></tr>"
-
-
-def sheet(sections: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> str:
-    """The sheet of keys as rich text: under each title what can be done and its keys."""
-    parts = []
-    for title, rows in sections:
-        lines = "".join(_ROW.format(_escaped(what), _escaped(keys)) for what, keys in rows if keys)
-        if lines:
-            parts.append(f"<h3>{_escaped(title)}</h3><table>{lines}</table>")
-    return "".join(parts)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-class KeySheet(QDialog):
-    """The sheet of keys in a window of its own."""
-
-    def __init__(
-        self, sections: Iterable[tuple[str, Iterable[tuple[str, str]]]], parent: QWidget
-    ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(_tr("Keys and gestures"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(620, 680)
-        self.text = QTextBrowser(self)
-        self.text.setAccessibleName(_tr("Keys and gestures"))
-        self.text.setHtml(sheet(sections))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.text)
-        layout.addWidget(buttons)
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Actions", text)
+    shown = shown_keys(keys)
+    return f"{plain(action.text)} ({shown})" if shown else plain(action.text)

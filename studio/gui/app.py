@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.graph import Types
     from studio.gui.gallery import Gallery
     from studio.gui.journal import Journal
+    from studio.gui.keymap import Keymap
     from studio.gui.runner import Event, WorkerLike
 
 MakeWorker = Callable[[Options, "Callable[[Event], None]"], "WorkerLike"]
@@ -67,6 +68,7 @@ class Program(QObject):
         window = Window(self.preferences, self.theme, self._templates, self._make_worker)
         window.window_asked.connect(self._window_asked)
         window.options_chosen.connect(self.set_options)
+        window.keymap_chosen.connect(self.set_keymap)
         window.quit_asked.connect(self.quit)
         window.closed.connect(self._window_closed)
         self.windows.append(window)
@@ -114,8 +116,16 @@ class Program(QObject):
             themes.apply(self._app, self.theme)
             for window in self.windows:
                 window.set_theme(self.theme)
+        if options.preset != before.preset:
+            self.set_keymap(self.preferences.keymap())
         for window in self.windows:
             window.take_options(before, options)
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        """Keep the user's keys, and let them hold in every window."""
+        self.preferences.set_changed_keys(keymap.changes)
+        for window in self.windows:
+            window.set_keymap(keymap)
 
     def offer_recovery(self) -> None:
         """Ask what becomes of work that an editor left behind when it died."""

@@ -9,7 +9,8 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMainWindow, QMenu
 
-from studio.gui.actions import MENUS, Actions, plain, shown_keys
+from studio.gui.actions import MENUS, Actions, plain
+from studio.gui.key_sheet import Section
 from studio.gui.settings import Preferences
 
 _RECENT_BEFORE = "file.save"
@@ -50,16 +51,16 @@ class Menus(QObject):
                     menu.insertMenu(table[_RECENT_BEFORE], self._recent)
             menu.menuAction().setVisible(not menu.isEmpty())
 
-    def key_rows(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """Under the title of each menu what has a key, and the key; what only has a key comes last."""
+    def sections(self) -> Iterator[Section]:
+        """Under the title of each menu its actions; what only has a key comes last."""
         for name in (*MENUS, ""):
-            rows = [
-                (plain(action.text), shown_keys(action.keys))
+            actions = [
+                action
                 for table in self._tables
                 for action in table.table.values()
-                if action.menu == name and action.keys
+                if action.menu == name
             ]
-            yield plain(self._titles[name]) if name else self.tr("Canvas"), rows
+            yield Section(plain(self._titles[name]) if name else self.tr("Canvas"), actions)
 
     def _show_recent(self) -> None:
         files = self._preferences.recent()

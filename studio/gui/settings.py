@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +25,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from studio.gui.keymap import NAMES, Keymap, Keys, Preset, preset
+
 if TYPE_CHECKING:
     from studio.session import Settings
 
@@ -46,6 +48,8 @@ class Options:
     device: str = "auto"
     threads: int = 0
     """Of torch on a CPU; 0: as many as suit the machine."""
+    preset: Preset = "emulsion"
+    """Whose keys."""
     cache_gb: float = DISK_GB
     """Cap of the results on disk, in 10^9 bytes."""
 
@@ -89,6 +93,7 @@ class Preferences(QObject):
             output=Path(self._text("output", str(given.output))),
             device=self._text("device", given.device),
             threads=int(self._number("threads", given.threads, 0, MAX_THREADS)),
+            preset=preset(self._text("keys", given.preset)),
             cache_gb=self._number("cache_gb", given.cache_gb, 0.1, 10_000),
         )
 
@@ -99,6 +104,7 @@ class Preferences(QObject):
             ("output", str(options.output)),
             ("device", options.device),
             ("threads", options.threads),
+            ("keys", options.preset),
             ("cache_gb", options.cache_gb),
         ):
             # as text: that is how they come back from the file
@@ -115,6 +121,25 @@ class Preferences(QObject):
         except ValueError:
             return default
         return min(max(value, low), high)
+
+    # --- keys
+
+    def keymap(self) -> Keymap:
+        """The keys of the preset that is set, with the user's changes."""
+        self._file.beginGroup("keys")
+        changes = {
+            name: tuple(key for key in str(self._file.value(name)).split("\t") if key)
+            for name in self._file.childKeys()
+        }
+        self._file.endGroup()
+        return Keymap(self.options().preset, changes)
+
+    def set_changed_keys(self, changes: Mapping[str, Keys]) -> None:
+        """Keep the user's changes to the preset."""
+        self._file.remove("keys")
+        for name, keys in changes.items():
+            self._file.setValue(f"keys/{name}", "\t".join(keys))
+        self._file.sync()
 
     # --- what the window remembers
 
@@ -169,6 +194,10 @@ class SettingsDialog(QDialog):
         self.theme.addItem(self.tr("Dark"), "dark")
         self.theme.addItem(self.tr("Light"), "light")
         self.theme.setCurrentIndex(self.theme.findData(options.theme))
+        self.keys = QComboBox()
+        for name, shown in NAMES.items():
+            self.keys.addItem(shown, name)
+        self.keys.setCurrentIndex(self.keys.findData(options.preset))
         self.output = QLineEdit(str(options.output))
         self.output.setMinimumWidth(320)
         browse = QPushButton(self.tr("Choose…"))
@@ -194,6 +223,7 @@ class SettingsDialog(QDialog):
         form = QFormLayout()
         for text, field in (
             (self.tr("&Theme"), self.theme),
+            (self.tr("&Keys like"), self.keys),
             (self.tr("&Device"), self.device),
             (self.tr("&CPU threads"), self.threads),
             (self.tr("Stored &results, at most"), self.cache),
@@ -203,7 +233,7 @@ class SettingsDialog(QDialog):
         label = QLabel(self.tr("&Pictures go to"))
         label.setBuddy(self.output)
         self.output.setAccessibleName(self.tr("Pictures go to"))
-        form.insertRow(1, label, row)
+        form.insertRow(2, label, row)
         note = QLabel(self.tr("Device, threads and size take effect when the worker restarts."))
         note.setProperty("role", "dim")
         buttons = QDialogButtonBox(
@@ -231,5 +261,6 @@ class SettingsDialog(QDialog):
             output=Path(self.output.text().strip() or default_output()).expanduser(),
             device=str(self.device.currentData()),
             threads=self.threads.value(),
+            preset=preset(str(self.keys.currentData())),
             cache_gb=self.cache.value(),
         )

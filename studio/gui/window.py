@@ -12,9 +12,11 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QPain
 from PySide6.QtWidgets import QMainWindow, QMessageBox
 
 from studio.errors import StudioError
-from studio.gui.actions import Actions, KeySheet
+from studio.gui.actions import Actions
 from studio.gui.commands import table
 from studio.gui.documents import Documents
+from studio.gui.key_sheet import KeySheet, Section
+from studio.gui.keymap import Keymap
 from studio.gui.lines import Line
 from studio.gui.menus import Menus
 from studio.gui.settings import Options, Preferences, SettingsDialog, ThemeName
@@ -45,6 +47,8 @@ class Window(QMainWindow):
     window_asked = Signal()
     options_chosen = Signal(object)
     """Options that are to be kept and to hold in every window."""
+    keymap_chosen = Signal(object)
+    """A Keymap that is to be kept and to hold in every window."""
     quit_asked = Signal()
     closed = Signal()
     painted = Signal()
@@ -60,6 +64,7 @@ class Window(QMainWindow):
         super().__init__()
         self._preferences = preferences
         self._theme = theme
+        self._keymap = preferences.keymap()
         self._make_worker = make_worker
         self.runner: Runner | None = None
         self._planner: Planner | None = None
@@ -84,6 +89,7 @@ class Window(QMainWindow):
         self.bar = ToolBar(self.actions_, theme, self)
         self.addToolBar(self.bar)
         self._connect()
+        self.set_keymap(self._keymap)
         self._fill_menus()
         geometry = preferences.layout("geometry")
         if not geometry.isEmpty():
@@ -123,6 +129,7 @@ class Window(QMainWindow):
         self.intake.failed.connect(self.complain)
         self.documents.start(types, self.runner)
         self.panels = Panels(self, self.runner, types, self._theme, gallery)
+        self.panels.actions_.set_keymap(self._keymap)
         self.panels.arrived_at(self._preferences.layout("docks"))
         self.panels.inspector.explain(self._preferences.flag("help"))
         self.panels.inspector.help_toggled.connect(self._keep_help)
@@ -255,10 +262,11 @@ class Window(QMainWindow):
 
     def show_keys(self) -> None:
         """Show the sheet of keys."""
-        sections = dict(self.menus.key_rows())
+        sections = list(self.menus.sections())
         if self.panels is not None:
-            sections.update(self.panels.key_rows())
-        KeySheet(sections.items(), self).open()
+            rows = self.panels.key_rows()
+            sections += [Section(title, rows=found) for title, found in rows.items()]
+        KeySheet(sections, self._keymap, self.keymap_chosen.emit, self._theme, self).open()
 
     def show_about(self) -> None:
         """Say what this is."""
@@ -283,6 +291,7 @@ class Window(QMainWindow):
         page.canvas.run_to.connect(self.run_to)
         if self.intake is not None:
             page.canvas.pasted.connect(self.intake.take_pasted)
+        page.canvas.table.set_keymap(self._keymap)
 
     def _front_changed(self) -> None:
         page = self.page
@@ -430,6 +439,15 @@ class Window(QMainWindow):
         if self.panels is not None:
             self.panels.set_theme(theme)
         self.refresh()
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        """Let actions have other keys."""
+        self._keymap = keymap
+        tables = [self.actions_, *(page.canvas.table for page in self.documents.pages)]
+        if self.panels is not None:
+            tables.append(self.panels.actions_)
+        for table_ in tables:
+            table_.set_keymap(keymap)
 
     def toggle_theme(self) -> None:
         """Dark or light."""

@@ -109,7 +109,7 @@ class Scenes:
         panels.painting.stop()
 
     def _keys(self) -> None:
-        from studio.gui.actions import KeySheet
+        from studio.gui.key_sheet import KeySheet
 
         self._window.show_keys()
         sheet = self._window.findChild(KeySheet)
