@@ -33,15 +33,20 @@ from studio.values import (
     Control,
     ControlNet,
     Controls,
+    Dataset,
+    Delivered,
     Embedding,
     Guidance,
     Image,
     Integer,
+    Inversion,
     Latents,
     Lora,
     Mask,
     Masks,
     Model,
+    ModelFolder,
+    Network,
     Noise,
     Number,
     Picture,
@@ -51,6 +56,7 @@ from studio.values import (
     Text,
     TextEncoder,
     Timeline,
+    Trained,
     Vae,
 )
 
@@ -107,8 +113,8 @@ _POLYGONS: Mapping[Shape, tuple[int, float, float]] = {
 }
 
 # The shape says what kind of thing it is: results are circles, models squares, what acts over the run diamonds,
-# noise and schedules triangles, plain values pills (as the fields that they fill), the rest hexagons. An item and its
-# timeline share a hue, for one fits the other.
+# noise and schedules triangles, plain values pills (as the fields that they fill), what is learned from or has been
+# learned pentagons, the rest hexagons. An item and its timeline share a hue, for one fits the other.
 _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Latents: ("pink", "circle"),
     Image: ("blue", "circle"),
@@ -134,12 +140,18 @@ _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Number: ("teal", "pill"),
     Text: ("amber", "pill"),
     Boolean: ("neutral", "pill"),
+    Dataset: ("violet", "pentagon"),
+    Network: ("teal", "pentagon"),
+    Trained: ("amber", "pentagon"),
+    Inversion: ("neutral", "pentagon"),
     Constant: ("grey", "star"),
+    Delivered: ("grey", "star"),
+    ModelFolder: ("grey", "star"),
     Value: ("grey", "star"),
     Timeline: ("grey", "star"),
 }
 _FOREIGN_HUES: tuple[Hue, ...] = ("blue", "teal", "neutral", "amber", "pink", "violet")
-_FOREIGN_SHAPES: tuple[Shape, ...] = ("pentagon", "star")
+_FOREIGN_SHAPE: Shape = "star"
 
 
 @dataclass(frozen=True)
@@ -199,9 +211,9 @@ class Theme:
         """The look of a socket type; types of other packs get one by their name, the same at every start."""
         known = _SOCKETS.get(of)
         if known is None:
-            digest = hashlib.blake2b(of.__name__.encode(), digest_size=2).digest()
+            digest = hashlib.blake2b(of.__name__.encode(), digest_size=1).digest()
             hue = _FOREIGN_HUES[digest[0] % len(_FOREIGN_HUES)]
-            return Socket(self.hues[hue], _FOREIGN_SHAPES[digest[1] % len(_FOREIGN_SHAPES)])
+            return Socket(self.hues[hue], _FOREIGN_SHAPE)
         return Socket(self.hues[known[0]], known[1])
 
     def palette(self) -> QPalette:
