@@ -31,11 +31,10 @@ PATIENCE_MS = 60_000
 denoise = NodeId("denoise")
 
 
-@pytest.fixture
-def window(
+def open_with_worker(
     qapp: QApplication, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Window]:
-    """A window with the real worker."""
+    """A window with the real worker, for a fixture; nothing of the user's is read or written."""
     monkeypatch.setenv("STUDIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDIO_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -51,6 +50,14 @@ def window(
     for page in opened.documents.pages:
         page.document.save(tmp_path / "kept.json")
     opened.close()
+
+
+@pytest.fixture
+def window(
+    qapp: QApplication, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Window]:
+    """A window with the real worker."""
+    yield from open_with_worker(qapp, qtbot, tmp_path, monkeypatch)
 
 
 def press(qtbot: QtBot, canvas: QWidget, key: Qt.Key, modifiers: Qt.KeyboardModifier) -> None:
