@@ -21,9 +21,10 @@ from studio.resources import resource
 if TYPE_CHECKING:
     from studio.graph import Types
     from studio.gui.gallery import Gallery
+    from studio.gui.inbox import Event
     from studio.gui.journal import Journal
     from studio.gui.keymap import Keymap
-    from studio.gui.runner import Event, WorkerLike
+    from studio.gui.runner import WorkerLike
 
 MakeWorker = Callable[[Options, "Callable[[Event], None]"], "WorkerLike"]
 

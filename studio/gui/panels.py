@@ -16,6 +16,7 @@ from studio.gui.document import Document
 from studio.gui.dropping import LOADERS
 from studio.gui.gallery import Gallery
 from studio.gui.history import History
+from studio.gui.inbox import Event
 from studio.gui.inspector import Inspector
 from studio.gui.library import Library, OfferedModel
 from studio.gui.mask_editor import MaskEditor
@@ -23,7 +24,7 @@ from studio.gui.outline import Outline
 from studio.gui.painting import Painting
 from studio.gui.plan_panel import LogPanel, PlanPanel
 from studio.gui.queue_panel import QueuePanel
-from studio.gui.runner import Event, Runner
+from studio.gui.runner import Runner
 from studio.gui.scope import split
 from studio.gui.scrubber import Scrubber
 from studio.gui.showing import Showing

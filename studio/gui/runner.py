@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
+from studio.gui.inbox import Event, Inbox
 from studio.gui.pictured import image_of, pictured
 from studio.gui.planner import Planner, Request
 from studio.gui.queue import Answer, Ended, Ending, Job, Queue
@@ -20,8 +22,6 @@ from studio.gui.tracking import Outcome, Pace, Tracker, duration, failure_of
 if TYPE_CHECKING:
     from studio.gui.document import Change, Document
     from studio.workflow import Workflow
-
-Event = dict[str, object]
 
 PLAN_MS = 60
 """After the last edit of a burst."""
@@ -140,7 +140,6 @@ class Runner(QObject):
     """A Failure: the worker does not run and is not started again by itself."""
     arrived = Signal(dict)
     """Every event of the worker."""
-    _arrived = Signal(dict)
 
     def __init__(
         self,
@@ -158,6 +157,7 @@ class Runner(QObject):
         self._make_worker = make_worker
         self._planner = planner
         self._worker: WorkerLike | None = None
+        self._inbox: Inbox | None = None
         self._watches: dict[int, Watch] = {}
         self._numbers = itertools.count()
         self._run = ""
@@ -172,7 +172,6 @@ class Runner(QObject):
         """Of the job that runs."""
         self.queue = Queue(self)
         self.queue.changed.connect(self._go_on)
-        self._arrived.connect(self._take, Qt.ConnectionType.QueuedConnection)
         planner.planned.connect(self._planned)
         self._plan_timer = self._timer(PLAN_MS, self._plan_edited)
         self._live_timer = self._timer(LIVE_MS, self._run_edited)
@@ -289,12 +288,16 @@ class Runner(QObject):
     def start_worker(self) -> None:
         """Start the worker, if it does not run."""
         if self._worker is None:
-            self._worker = self._make_worker(self._arrived.emit)
+            self._inbox = Inbox(self._take, self)
+            self._worker = self._make_worker(self._inbox.put)
             self._worker.start()
 
     def restart_worker(self) -> None:
         """End the worker and start one with the settings of today; the job that ran is run again, and resumes."""
-        self._end_worker()
+        worker = self._let_go()
+        if worker is not None:
+            # it may hang, and the window need not wait for its end; the program does
+            threading.Thread(target=worker.stop, name="end of the worker").start()
         self.start_worker()
         self.queue.put_back()
 
@@ -545,7 +548,6 @@ class Runner(QObject):
 
     def _worker_changed(self, event: Event) -> None:
         state, what = str(event.get("state", "")), str(event.get("what", ""))
-        self.state = state
         if state == "crashed":
             self._has_crashed = True
             # a run that was lost has a failure of its own
@@ -561,20 +563,26 @@ class Runner(QObject):
                 self._describe(watch)
         self.worker_state.emit(state)
 
-    def _end_worker(self) -> None:
-        self._live_timer.stop()
-        worker, self._worker = self._worker, None
+    def close(self) -> None:
+        """End the worker, and wait for its end; nothing runs or waits any more."""
+        self.queue.clear()
+        worker = self._let_go()
         if worker is not None:
             worker.stop()
+        self.queue.end("cancelled")
+
+    def _let_go(self) -> WorkerLike | None:
+        """Listen to the worker no longer: what it still says is of no run of ours."""
+        self._live_timer.stop()
+        worker, self._worker = self._worker, None
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.close()
+            inbox.deleteLater()
         if self._current is not None:
             self._current.tracker.event({"event": "done"})
         self._run = ""
-
-    def close(self) -> None:
-        """End the worker; nothing runs or waits any more."""
-        self.queue.clear()
-        self._end_worker()
-        self.queue.end("cancelled")
+        return worker
 
 
 def _plan_number(job: Job) -> int:

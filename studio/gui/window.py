@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +27,13 @@ from studio.gui.tool_bar import ToolBar
 if TYPE_CHECKING:
     from studio.graph import Types
     from studio.gui.gallery import Gallery
+    from studio.gui.inbox import Event
     from studio.gui.intake import Intake
     from studio.gui.page import Page
     from studio.gui.panels import Panels
     from studio.gui.planner import Planner
     from studio.gui.queue import Job
-    from studio.gui.runner import Event, Runner, WorkerLike
+    from studio.gui.runner import Runner, WorkerLike
     from studio.gui.states import Failure
     from studio.gui.tracking import Outcome
     from studio.gui.variations import How
@@ -326,9 +326,7 @@ class Window(QMainWindow):
         event.acceptProposedAction()
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if self.intake is not None:
-            # later: where they come from waits for this to end, and there may be a question
-            place = event.position().toPoint()
-            QTimer.singleShot(0, self, partial(self.intake.take_files, paths, place))
+            self.intake.take_files(paths, event.position().toPoint())
 
     # --- running
 
@@ -352,7 +350,6 @@ class Window(QMainWindow):
     def run_first(self) -> None:
         """Run the document in front before all that waits."""
         if self.page is not None and self.runner is not None:
-            self.documents.take_typed()
             self.page.failure.hide()
             self.runner.run(self.page.watch, is_first=True)
 
@@ -409,7 +406,6 @@ class Window(QMainWindow):
         page = self.page
         if page is None or self.panels is None:
             return
-        self.documents.take_typed()
         document = page.document
         found = seeds(document.workflow, document.types, self.panels.inspector.locked_seeds)
         if not found:

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QPoint, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from studio.gui.app import Program
+from studio.gui.app import MakeWorker, Program, real_worker
+from studio.gui.inbox import Event
 from studio.gui.page import Page
-from studio.gui.runner import Event
 from studio.gui.settings import Options, Preferences
 from studio.gui.window import Window
 from studio.resources import resource
@@ -158,9 +159,6 @@ def answer(text: str) -> None:
 
     def press() -> None:
         box = QApplication.activeModalWidget()
-        if box is None:
-            QTimer.singleShot(5, press)
-            return
         assert isinstance(box, QMessageBox)
         buttons = {button.text().replace("&", ""): button for button in box.buttons()}
         buttons[text].click()
@@ -183,3 +181,30 @@ def desk(app: QApplication, folder: Path, qtbot: QtBot) -> Iterator[Desk]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def real_window(
+    app: QApplication,
+    folder: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    make_worker: MakeWorker = real_worker,
+) -> Iterator[Window]:
+    """A window with a worker process; nothing of the user's is read or written."""
+    monkeypatch.setenv("STUDIO_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("STUDIO_MODELS", str(folder / "models"))
+    preferences = Preferences(folder / "editor.ini")
+    preferences.set_options(Options(output=folder / "output", device="cpu", threads=1))
+    program = Program(app, preferences, make_worker=make_worker, data=folder / "data")
+    window = program.open_window()
+    window.resize(1280, 800)
+    program.start()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    try:
+        yield window
+    finally:
+        for page in window.documents.pages:
+            page.document.save(folder / f"kept-{time.monotonic_ns()}.json")
+        window.close()

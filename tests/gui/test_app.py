@@ -17,12 +17,12 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId
 from studio.gui.app import Program
-from studio.gui.runner import Event
-from studio.gui.settings import Options, Preferences
+from studio.gui.inbox import Event
+from studio.gui.settings import Preferences
 from studio.gui.window import Window
 from studio.workflow import load
 from tests.gui import hands
-from tests.gui.desk import TEXT_TO_IMAGE, front
+from tests.gui.desk import TEXT_TO_IMAGE, front, real_window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 PATIENCE_MS = 60_000
@@ -31,33 +31,13 @@ PATIENCE_MS = 60_000
 denoise = NodeId("denoise")
 
 
-def open_with_worker(
-    qapp: QApplication, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Window]:
-    """A window with the real worker, for a fixture; nothing of the user's is read or written."""
-    monkeypatch.setenv("STUDIO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("STUDIO_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    preferences = Preferences(tmp_path / "editor.ini")
-    preferences.set_options(Options(output=tmp_path / "output", device="cpu", threads=1))
-    program = Program(qapp, preferences, data=tmp_path / "data")
-    opened = program.open_window()
-    opened.resize(1280, 800)
-    program.start()
-    opened.activateWindow()
-    qtbot.waitUntil(opened.isActiveWindow)
-    yield opened
-    for page in opened.documents.pages:
-        page.document.save(tmp_path / "kept.json")
-    opened.close()
-
-
 @pytest.fixture
 def window(
     qapp: QApplication, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Window]:
-    """A window with the real worker."""
-    yield from open_with_worker(qapp, qtbot, tmp_path, monkeypatch)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with real_window(qapp, tmp_path, qtbot, monkeypatch) as opened:
+        yield opened
 
 
 def press(qtbot: QtBot, canvas: QWidget, key: Qt.Key, modifiers: Qt.KeyboardModifier) -> None:

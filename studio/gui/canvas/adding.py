@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QPoint, QPointF
 
 from studio.graph import NodeId, Types
 from studio.gui import edits
-from studio.gui.canvas.layout import TITLE, WIDTH
+from studio.gui.canvas.layout import TITLE
 from studio.gui.canvas.palette import Entry, Palette, entries
 from studio.gui.canvas.scene import Plug
 from studio.gui.theme import Theme
@@ -18,8 +18,6 @@ from studio.workflow import Workflow
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
 
-_APART = 60.0
-"""Between a node and one that is put beside it."""
 MIME_NODE_TYPE = "application/x-studio-node-type"
 
 
@@ -29,23 +27,16 @@ class Adding:
     def __init__(self, canvas: Canvas, theme: Theme) -> None:
         self._canvas = canvas
         self._wire: tuple[Plug | None, QPointF] = (None, QPointF())
-        self._is_pointed = True
         self._taken: Callable[[str], None] | None = None
         self.palette = Palette(theme, canvas)
         self.palette.chosen.connect(self._chosen)
         self.palette.given_up.connect(canvas.refocus)
 
-    def open_palette(
-        self, place: QPoint, wire: Plug | None = None, *, is_pointed: bool = True
-    ) -> None:
-        """Offer node types at a place; with ``wire``, those that fit the loose end of a link.
-
-        ``is_pointed``: the hand pointed to the place; else a node may stand near it, where nothing is.
-        """
+    def open_palette(self, place: QPoint, wire: Plug | None = None) -> None:
+        """Offer node types at a place; with ``wire``, those that fit the loose end of a link."""
         self._wire = (wire, self._canvas.mapToScene(place))
-        self._is_pointed = is_pointed
         types = self._canvas.content.types
-        names = sorted(types, key=edits.usualness)
+        names = sorted(types)
         hint = self._canvas.tr("Search nodes by name or meaning")
         if wire is not None:
             of = wire.socket.type
@@ -74,53 +65,25 @@ class Adding:
 
     def _add_chosen(self, type_id: str) -> None:
         wire, at = self._wire
-        self.at(type_id, at, wire, is_pointed=self._is_pointed)
+        self.at(type_id, at, wire)
 
     def drop(self, data: QMimeData, at: QPointF) -> None:
         """Add a node of the type that was dragged here from the library."""
         self.at(bytes(data.data(MIME_NODE_TYPE).data()).decode(), at)
 
-    def at(
-        self, type_id: str, at: QPointF, wire: Plug | None = None, *, is_pointed: bool = True
-    ) -> None:
-        """Add a node, linked to the loose end of a link, or to the one selected node, where types fit.
-
-        ``is_pointed``: exactly there; else beside the selected node or below what stands there.
-        """
+    def at(self, type_id: str, at: QPointF, wire: Plug | None = None) -> None:
+        """Add a node, linked to the loose end of a link, or to the one selected node, where types fit."""
         selected = tuple(self._canvas.content.selection)
         after = selected if wire is None and len(selected) == 1 else ()
         end = (wire.node, wire.name) if wire else None
         source = end if wire and wire.socket.is_output else None
         target = end if wire and not wire.socket.is_output else None
-        # where a link was led to the left, it is the output that belongs at its end
-        left = at.x() - (WIDTH if target is not None else 0.0)
-        place = (round(left), round(at.y()) - TITLE / 2)
+        place = (round(at.x()), round(at.y()) - TITLE / 2)
 
         def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
             added, name = edits.add_node(
                 w, types, type_id, place, after=after, source=source, target=target
             )
-            if not is_pointed:
-                added = edits.move(added, {name: self._free(added, name, after)})
             return added, [name]
 
-        canvas = self._canvas
-        canvas.attempt_many(canvas.tr("Add {}").format(type_id), make)
-        if not is_pointed:
-            canvas.show_rect(canvas.content.rect_of(canvas.content.selection))
-
-    def _free(self, w: Workflow, name: NodeId, after: Sequence[NodeId]) -> edits.Point:
-        """Where a new node covers nothing: where it is, else to the right of the node that it follows."""
-        content = self._canvas.content
-        x, y = edits.positions(w)[name]
-        width, height = edits.sizes_of(w, content.types, [name])[name]
-        taken = [
-            (rect.x(), rect.y(), rect.width(), rect.height())
-            for rect in (item.scene_rect for item in content.nodes.values())
-        ]
-        here = edits.free_place(taken, (x, y, width, height))
-        if here == (x, y) or not after:
-            return here
-        beside = content.nodes[after[0]].scene_rect
-        wanted = (beside.right() + _APART, beside.top(), width, height)
-        return edits.free_place(taken, wanted)
+        self._canvas.attempt_many(self._canvas.tr("Add {}").format(type_id), make)

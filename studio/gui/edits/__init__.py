@@ -29,7 +29,6 @@ from studio.gui.edits.backdrops import (
     set_frame,
     set_note,
 )
-from studio.gui.edits.completing import completed, missing
 from studio.gui.edits.copies import copy_text, duplicate, paste_text
 from studio.gui.edits.groups import (
     body,
@@ -66,9 +65,8 @@ from studio.gui.edits.nodes import (
     stem,
     swap_type,
     toggle_mode,
-    usualness,
 )
-from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute, free_place
+from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute
 from studio.gui.edits.routes import (
     Bend,
     Dot,
@@ -125,7 +123,6 @@ __all__ = [
     "collapsed",
     "color",
     "colors",
-    "completed",
     "conceal",
     "connect",
     "connect_selected",
@@ -140,7 +137,6 @@ __all__ = [
     "extract",
     "frame",
     "frames",
-    "free_place",
     "group",
     "group_at",
     "hide_unused",
@@ -148,7 +144,6 @@ __all__ = [
     "inside",
     "known_types",
     "matching_types",
-    "missing",
     "move",
     "move_dots",
     "move_frame",
@@ -181,7 +176,6 @@ __all__ = [
     "tidy",
     "toggle_mode",
     "ungroup",
-    "usualness",
     "way_to",
     "with_body",
     "with_inside",

@@ -57,27 +57,7 @@ STEMS: Mapping[str, str] = MappingProxyType(
 )
 """What a new node is called, by its type, where the type's own name is not what one would type."""
 
-USUAL = (
-    "vae_decode",
-    "denoise",
-    "save_image",
-    "preview",
-    "text_encoder",
-    "noise_source",
-    "scheduler",
-    "load_model",
-    "vae_encode",
-    "inpaint_mask",
-    "load_image",
-)
-"""The node types that most graphs are made of: where several would do, one of these is meant, the first first."""
-
 _NO_PARAMS: Mapping[str, Json] = MappingProxyType({})
-
-
-def usualness(type_id: str) -> tuple[int, str]:
-    """A key to sort types by: those that are meant most often first, then by name."""
-    return (USUAL.index(type_id) if type_id in USUAL else len(USUAL), type_id)
 
 
 def stem(type_id: str) -> str:
@@ -142,16 +122,22 @@ def matching_types(
     types: Types, *, output: type[Value] | None = None, port: type[Value] | None = None
 ) -> list[str]:
     """The node types that a link from ``output`` could enter, or that could feed ``port``; the best match first."""
-    ranked: list[tuple[int, bool, str]] = []
+    ranked: list[tuple[tuple[bool, ...], str]] = []
     for type_id, declared in types.items():
-        is_exact: list[bool] = []
+        ranks: list[tuple[bool, ...]] = []
         if output is not None:
-            is_exact = [one.type is output for one in declared.inputs if fits(output, one.type)]
+            ranks = [
+                (one.type is not output, one.optional)
+                for one in declared.inputs
+                if fits(output, one.type)
+            ]
         elif port is not None:
-            is_exact = [one.type is port for one in declared.outputs if fits(one.type, port)]
-        if is_exact:
-            ranked.append((usualness(type_id)[0], not any(is_exact), type_id))
-    return [type_id for _, _, type_id in sorted(ranked)]
+            ranks = [
+                (one.type is not port, False) for one in declared.outputs if fits(one.type, port)
+            ]
+        if ranks:
+            ranked.append((min(ranks), type_id))
+    return [type_id for _, type_id in sorted(ranked)]
 
 
 def remove(w: Workflow, ids: Iterable[str]) -> Workflow:
