@@ -7,6 +7,7 @@ engine runs what these two say; ``plan`` adds the reasons and the costs for peop
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -21,6 +22,7 @@ from studio.graph import (
     Graph,
     Json,
     Key,
+    Link,
     Node,
     NodeId,
     NodeKind,
@@ -29,6 +31,7 @@ from studio.graph import (
     Ref,
     Types,
     Value,
+    fits,
 )
 from studio.keys import digest
 from studio.numerics import Numerics
@@ -270,9 +273,11 @@ def _argument(
     return value
 
 
-def _linked(node: Node, param: Param, done: Mapping[NodeId, Keyed]) -> Json:
-    """The value that is linked into a parameter, in canonical form."""
-    link = node.inputs[param.name]
+def _given(node: Node, param: Param, done: Mapping[NodeId, Keyed]) -> Json:
+    """The value of a parameter, its own or the linked one, in canonical form."""
+    link = node.inputs.get(param.name)
+    if link is None:
+        return param.check(node.params.get(param.name, param.default))
     constant = (done[link.node].described or {}).get(link.output)
     assert isinstance(constant, Constant), f"{link} was not validated"
     try:
@@ -293,10 +298,7 @@ def _params(
     given: dict[str, Json] = {}
     hashed: dict[str, Json] = {}
     for param in node_type.params:
-        if param.name in node.inputs:
-            value = _linked(node, param, done)
-        else:
-            value = param.check(node.params.get(param.name, param.default))
+        value = _given(node, param, done)
         given[param.name] = hashed[param.name] = value
         if isinstance(param.hint, File) and value:
             path = (context.base / str(value)).absolute()
@@ -355,6 +357,51 @@ def _listed(root: Path, endings: Collection[str]) -> list[str]:
 
 def _refusal(error: OSError) -> str:
     return f"cannot be read ({error.strerror or error})"
+
+
+def constants(graph: Graph, types: Types) -> dict[Link, Constant]:
+    """The plain values of a flat, active graph that are known without models and files, by the outputs that give them.
+
+    What is unsound, or fails, is left out, and so is what follows from it; nothing is raised.
+    """
+    try:
+        order = graph.order()
+    except GraphError:
+        return {}
+    done: dict[NodeId, Keyed] = {}
+    for node_id in order:
+        node = graph.nodes[node_id]
+        declared = types.get(node.type)
+        if declared is None or not _is_plain(node, declared, done):
+            continue
+        # a node's function may stumble over values that planning would not have let through
+        with contextlib.suppress(StudioError, ValueError, TypeError, ArithmeticError, LookupError):
+            ports = {one.name: _argument(node, one.name, one.type, done) for one in declared.inputs}
+            params = {param.name: _given(node, param, done) for param in declared.params}
+            described = outputs(declared, call(declared, {**ports, **params}, None))
+            done[node_id] = Keyed(node, declared, Key(""), ports, params, described)
+    return {
+        Link(node_id, name): value
+        for node_id, item in done.items()
+        for name, value in (item.described or {}).items()
+        if isinstance(value, Constant)
+    }
+
+
+def _is_plain(node: Node, declared: NodeType, done: Mapping[NodeId, Keyed]) -> bool:
+    """Whether a node gives plain values, and nothing but plain values enters it."""
+    if declared.kind is not NodeKind.DESCRIBE or declared.wants_context:
+        return False
+    if not all(issubclass(port.type, Constant) for port in declared.outputs):
+        return False
+    if any(not port.optional and port.name not in node.inputs for port in declared.inputs):
+        return False
+    for name, link in node.inputs.items():
+        port, source = declared.socket(name), done.get(link.node)
+        output = source.type.output(link.output) if source else None
+        if port is None or output is None or not fits(output.type, port.type):
+            return False
+    return True
 
 
 def _key_loop(keyed: Keyed, context: PlanningContext, class_digest: Key) -> Keyed:

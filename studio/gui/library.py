@@ -25,11 +25,9 @@ from PySide6.QtWidgets import (
 
 from studio.graph import Json, NodeType, titled
 from studio.gui.editors import icon_size
+from studio.gui.mime import MIME_NODE_TYPE
 from studio.gui.theme import Theme, icon
 from studio.registry import ModelName
-
-MIME_TYPE = "application/x-studio-node-type"
-"""What a drag carries: the id of a node type in UTF-8."""
 
 _TYPE_ROLE = Qt.ItemDataRole.UserRole + 1
 _MODEL_ROLE = Qt.ItemDataRole.UserRole + 2
@@ -147,7 +145,7 @@ class _Tree(QTreeView):
         """Drag a node type, with its title under the cursor."""
         index = self.currentIndex()
         data = self.model().mimeData([index])
-        if not data.hasFormat(MIME_TYPE):
+        if not data.hasFormat(MIME_NODE_TYPE):
             return
         drag = QDrag(self)
         drag.setMimeData(data)
@@ -179,7 +177,7 @@ class LibraryModel(QStandardItemModel):
 
     def mimeTypes(self) -> list[str]:
         """The one kind of data."""
-        return [MIME_TYPE]
+        return [MIME_NODE_TYPE]
 
     def mimeData(self, indexes: Sequence[QModelIndex | QPersistentModelIndex]) -> QMimeData:
         """The type of the first row that stands for one; a model is not dragged: a type alone would not name it."""
@@ -187,7 +185,7 @@ class LibraryModel(QStandardItemModel):
         for index in indexes:
             type_id = index.data(_TYPE_ROLE)
             if type_id and not index.data(_MODEL_ROLE):
-                data.setData(MIME_TYPE, str(type_id).encode())
+                data.setData(MIME_NODE_TYPE, str(type_id).encode())
                 break
         return data
 

@@ -24,13 +24,13 @@ from pytestqt.qtbot import QtBot
 from studio import registry
 from studio.graph import Graph, Json, Link, Node, NodeId, Types
 from studio.gui import edits
-from studio.gui.canvas.adding import MIME_NODE_TYPE
 from studio.gui.canvas.layout import shown
 from studio.gui.canvas.look import Detail
 from studio.gui.canvas.palette import entries, ranked
 from studio.gui.canvas.row_editor import parsed, typed
 from studio.gui.canvas.tips import help_at
 from studio.gui.document import Document
+from studio.gui.mime import MIME_NODE_TYPE
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
 from studio.workflow import Workflow

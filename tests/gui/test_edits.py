@@ -637,10 +637,16 @@ def edit_once(w: Workflow, pick: Callable[[int], int]) -> Workflow:
             for one in w.graph
             for output in known[one.type].outputs
             for other in w.graph
-            for port in known[other.type].inputs
+            for port in known[other.type].sockets
             if pick(10) == 0 or fits(output.type, port.type)
         ]
         return edits.connect(w, TYPES, *links[pick(len(links))]) if links else w
+
+    def make_input() -> Workflow:
+        params = [
+            param.name for param in edits.known_types(w, TYPES)[w.graph.node(node).type].params
+        ]
+        return edits.make_input(w, TYPES, node, params[pick(len(params))])[0] if params else w
 
     def insert() -> Workflow:
         links = [(one.id, port) for one in w.graph for port in one.inputs]
@@ -670,6 +676,7 @@ def edit_once(w: Workflow, pick: Callable[[int], int]) -> Workflow:
         connect,
         connect,
         connect,
+        make_input,
         insert,
         unlink,
         group,
@@ -712,7 +719,7 @@ def assert_sound(w: Workflow) -> None:
             declared = known[node.type]
             for port, link in node.inputs.items():
                 assert link.node in graph
-                assert declared.input(port) is not None
+                assert declared.socket(port) is not None
                 assert edits.refusal(  # no link that could not be made again, leaving itself out of account
                     edits.disconnect(replace(w, graph=graph), node.id, port),
                     TYPES, link.node, link.output, node.id, port,

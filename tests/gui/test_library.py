@@ -9,7 +9,8 @@ from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from studio.gui.library import MIME_TYPE, Library, OfferedModel, rank
+from studio.gui.library import Library, OfferedModel, rank
+from studio.gui.mime import MIME_NODE_TYPE
 from studio.gui.theme import Theme
 from studio.registry import load
 from tests.gui import hands
@@ -122,10 +123,10 @@ def test_enter_on_a_row_adds(library: Library, qtbot: QtBot) -> None:
 
 
 def test_a_drag_carries_the_id_of_the_type(library: Library) -> None:
-    assert library.model.mimeTypes() == [MIME_TYPE]
+    assert library.model.mimeTypes() == [MIME_NODE_TYPE]
     data = library.model.mimeData([find(library, "VAE", "VAE decode")])
-    assert data.data(MIME_TYPE).data() == b"vae_decode"
-    assert not library.model.mimeData([find(library, "VAE")]).hasFormat(MIME_TYPE)
+    assert data.data(MIME_NODE_TYPE).data() == b"vae_decode"
+    assert not library.model.mimeData([find(library, "VAE")]).hasFormat(MIME_NODE_TYPE)
 
 
 def test_models_are_listed_found_and_added_with_their_loader(
@@ -149,7 +150,7 @@ def test_models_are_listed_found_and_added_with_their_loader(
             hands.key(library.search, Qt.Key.Key_Return)
         assert caught.args == added
     data = library.model.mimeData([library.model.index(0, 0)])
-    assert not data.hasFormat(MIME_TYPE)
+    assert not data.hasFormat(MIME_NODE_TYPE)
 
 
 def test_other_types_take_the_place_of_the_first(library: Library) -> None:

@@ -12,13 +12,12 @@ from studio.gui import edits
 from studio.gui.canvas.layout import TITLE
 from studio.gui.canvas.palette import Entry, Palette, entries
 from studio.gui.canvas.scene import Plug
+from studio.gui.mime import MIME_NODE_TYPE, MIME_PARAM
 from studio.gui.theme import Theme
 from studio.workflow import Workflow
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
-
-MIME_NODE_TYPE = "application/x-studio-node-type"
 
 
 class Adding:
@@ -44,6 +43,9 @@ class Adding:
             names = edits.matching_types(
                 types, output=of if is_output else None, port=None if is_output else of
             )
+            constant = self._constant_for(wire)
+            if constant is not None:
+                names = [constant, *(name for name in names if name != constant)]
             hint = (
                 self._canvas.tr("Nodes that take {}")
                 if is_output
@@ -51,6 +53,13 @@ class Adding:
             ).format(of.__name__)
         self._taken = self._add_chosen
         self.palette.open(entries(types[name] for name in names), place, hint)
+
+    def _constant_for(self, wire: Plug) -> str | None:
+        """The type of node that may take over the value of the parameter at the end of a link."""
+        content = self._canvas.content
+        declared = content.nodes[wire.node].declared
+        param = declared.param(wire.name) if declared and wire.socket.is_param else None
+        return edits.constant_for(content.types, param) if param else None
 
     def offer(self, offered: Iterable[Entry], hint: str, take: Callable[[str], None]) -> None:
         """Offer entries at the cursor; ``take`` gets the key of the one that is taken."""
@@ -67,9 +76,35 @@ class Adding:
         wire, at = self._wire
         self.at(type_id, at, wire)
 
+    @staticmethod
+    def takes(data: QMimeData) -> bool:
+        """Whether what is dragged here can be dropped."""
+        return data.hasFormat(MIME_NODE_TYPE) or data.hasFormat(MIME_PARAM)
+
     def drop(self, data: QMimeData, at: QPointF) -> None:
-        """Add a node of the type that was dragged here from the library."""
-        self.at(bytes(data.data(MIME_NODE_TYPE).data()).decode(), at)
+        """Add a node of the type that was dragged here from the library, or one for the parameter that was."""
+        if data.hasFormat(MIME_PARAM):
+            self._drop_param(bytes(data.data(MIME_PARAM).data()).decode(), at)
+        else:
+            self.at(bytes(data.data(MIME_NODE_TYPE).data()).decode(), at)
+
+    def _drop_param(self, address: str, at: QPointF) -> None:
+        """Link a parameter to the node that it was dropped on, or to a new one that takes its value over."""
+        canvas = self._canvas
+        flat, _, param = address.rpartition(".")
+        name = NodeId(flat.removeprefix(canvas.flat_id("")))
+        if canvas.flat_id(name) != flat or name not in canvas.content.nodes:
+            canvas.status.emit(canvas.tr("{} is in another group").format(address))
+            return
+        item = canvas.content.node_at(at)
+        if item is None or item.node.id == name:
+            self.make_input(name, param, (round(at.x()), round(at.y()) - TITLE / 2))
+            return
+        source = item.node.id
+        canvas.attempt(
+            canvas.tr("Link {}").format(f"{name}.{param}"),
+            lambda w, types: edits.connect_any(w, types, source, name, param),
+        )
 
     def at(self, type_id: str, at: QPointF, wire: Plug | None = None) -> None:
         """Add a node, linked to the loose end of a link, or to the one selected node, where types fit."""
@@ -79,6 +114,9 @@ class Adding:
         source = end if wire and wire.socket.is_output else None
         target = end if wire and not wire.socket.is_output else None
         place = (round(at.x()), round(at.y()) - TITLE / 2)
+        if wire is not None and type_id == self._constant_for(wire):
+            self.make_input(wire.node, wire.name, place)
+            return
 
         def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
             added, name = edits.add_node(
@@ -87,3 +125,22 @@ class Adding:
             return added, [name]
 
         self._canvas.attempt_many(self._canvas.tr("Add {}").format(type_id), make)
+
+    def make_input(
+        self,
+        name: NodeId,
+        param: str,
+        place: edits.Point | None = None,
+        sharing: Iterable[str] = (),
+    ) -> None:
+        """Let a parameter's value come from a node of its own, here or beside the node; it takes the value over."""
+
+        def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
+            sizes = self._canvas.content.sizes()
+            after, made = edits.make_input(
+                w, types, name, param, place, sharing=sharing, sizes=sizes
+            )
+            return after, [made]
+
+        text = self._canvas.tr("Make {} an input").format(f"{name}.{param}")
+        self._canvas.attempt_many(text, make)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu
 from studio.graph import Mode, NodeId, NodeType, titled
 from studio.gui import edits
 from studio.gui.actions import Action
+from studio.gui.canvas.menus import Call
 from studio.gui.canvas.palette import Entry, entries
 from studio.workflow import Workflow
 
@@ -299,7 +300,7 @@ class Commands:
                 menus[category] = menu.addMenu(category)
             made = menus[category].addAction(declared.title)
             made.setToolTip(declared.summary)
-            made.triggered.connect(_Call(partial(canvas.add_at_cursor, declared.id)))
+            made.triggered.connect(Call(partial(canvas.add_at_cursor, declared.id)))
         canvas.pop_up(menu)
 
     def note(self) -> None:
@@ -492,16 +493,6 @@ class Commands:
             return
         self._viewed[number] = self._ids[-1]
         self._canvas.shown_in_viewer.emit(self._canvas.flat_id(self._ids[-1]))
-
-
-class _Call:
-    """Calls without the state that Qt hands over."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self._call = call
-
-    def __call__(self, _is_checked: bool = False) -> None:
-        self._call()
 
 
 def _by_category(declared: NodeType) -> tuple[str, str]:

@@ -37,6 +37,11 @@ class Editing:
         row = next((row for row in item.layout.rows if row.name == param_name), None)
         if row is None or row.param is None:
             return
+        flow = self._canvas.content.flow(name, param_name)
+        if flow is not None:
+            said = self._canvas.tr("{0} comes from {1}: change it there, or unlink it")
+            self._canvas.status.emit(said.format(f"{name}.{param_name}", flow.source))
+            return
         param, value = row.param, item.node.params.get(row.name, row.param.default)
         if param.kind is ParamKind.BOOL and not param.nullable:
             self.set_param(name, param, not value)

@@ -97,7 +97,10 @@ class Hand:
         if plug is not None:
             is_bundle = plug.socket.is_output and at.has(_Shift)
             gesture: Gesture = MoveLinks(canvas, plug) if is_bundle else DrawLink(canvas, plug)
-            self._pending = (at, gesture, None)
+            # the edge of a row is part of the node until it is dragged
+            is_row = plug.socket.is_param
+            click_row = partial(self._click_node, plug.node, at.modifiers) if is_row else None
+            self._pending = (at, gesture, click_row)
             return
         node = content.node_at(at.scene)
         if node is not None:
@@ -164,7 +167,8 @@ class Hand:
             canvas.content.select([name])
             selection = canvas.content.selection
         param = row.param if row else None
-        can_scrub = param is not None and is_number(param) and not at.has(_Alt)
+        is_given = param is not None and canvas.content.flow(name, param.name) is not None
+        can_scrub = is_number(param) and not is_given and not at.has(_Alt)
         if can_scrub and param is not None and (is_plain or name in selection):
             self._pending = (at, Scrub(canvas, name, param), click)
             return
@@ -205,6 +209,8 @@ class Hand:
             self._canvas.stir()
             self._gesture.move(at)
             self._canvas.refresh_far()
+        is_free = self._pending is None and self._gesture is None
+        self._canvas.content.hover(at.scene if is_free and not event.buttons() else None)
 
     def release(self, event: QMouseEvent) -> None:
         """End the gesture, or take the press for a click."""

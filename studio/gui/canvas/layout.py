@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF
 
-from studio.graph import Graph, Json, Node, NodeType, Param, ParamKind, Value, titled
+from studio.graph import Graph, Json, Node, NodeType, Param, ParamKind, Port, Value, titled
 from studio.registry import Choice, Multiline, Points, Range, Strokes
 
 WIDTH = 240.0
@@ -21,6 +21,8 @@ MAX_ROWS = 7
 """Nodes with more parameters show the changed ones and the first; the rest on a click."""
 SOCKET_REACH = 11.0
 """How near to the middle of a socket the mouse takes it."""
+_NEAR_EDGE = 24.0
+"""How near to the left edge the mouse brings out the socket of a parameter."""
 MORE = "…"
 """Name of the row that shows the other parameters."""
 UNUSED = "⋯"
@@ -39,6 +41,8 @@ class Socket:
     help: str = ""
     is_known: bool = True
     """Whether the node's type declares it."""
+    is_param: bool = False
+    """Whether it is that of a parameter, at the edge of the parameter's row."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,25 @@ class Layout:
         for socket in self.sockets:
             across, along = point.x() - socket.at.x(), point.y() - socket.at.y()
             distance = across * across + along * along
-            if distance <= least:
+            # the row beside it is for scrubbing
+            if distance <= least and not (socket.is_param and across > PAD):
                 best, least = socket, distance
         return best
+
+    def param_at(self, point: QPointF) -> str:
+        """The parameter whose row, or socket, is at a point; "" for none."""
+        row = self.row_at(point)
+        if row is not None:
+            return row.name if row.param is not None else ""
+        socket = self.socket_at(point)
+        return socket.name if socket is not None and socket.is_param else ""
+
+    def param_near(self, point: QPointF) -> str:
+        """The parameter at whose edge of the node, and hence socket, a point is; "" for none."""
+        for socket in self.sockets:
+            if socket.is_param and abs(point.y() - socket.at.y()) <= ROW / 2:
+                return socket.name if abs(point.x()) <= _NEAR_EDGE else ""
+        return ""
 
     def row_at(self, point: QPointF) -> Row | None:
         """The parameter row under a point, or None."""
@@ -92,8 +112,6 @@ class Layout:
 Key = tuple[object, ...]
 Used = tuple[frozenset[str], frozenset[str]] | None
 """The inputs and outputs that are linked, of a node that shows no others if it can; None for one that shows all."""
-_Part = tuple[str, type[Value], bool, str, bool]
-"""A socket before it has a place: name, type, whether it is optional, help, whether it is declared."""
 
 
 class Layouts:
@@ -121,7 +139,7 @@ class Layouts:
             outputs = tuple(used_outputs)
             params = tuple(node.params)
         else:
-            inputs = tuple(name for name in node.inputs if declared.input(name) is None)
+            inputs = tuple(name for name in node.inputs if declared.socket(name) is None)
             outputs = tuple(name for name in used_outputs if declared.output(name) is None)
             params = shown_params(node, declared, is_expanded=is_expanded)
         # by identity: hashing a declaration with all its ports would cost more than the layout
@@ -129,11 +147,17 @@ class Layouts:
         used: Used = None
         if is_tidy and declared is not None:
             used = (frozenset(node.inputs), frozenset(used_outputs))
-        key: Key = (kind, inputs, outputs, params, is_collapsed, used)
+        # a node that shows its title only has sockets for those parameters that are linked
+        linked = linked_params(node, declared) if is_collapsed else ()
+        seen = linked if is_collapsed else params
+        key: Key = (kind, inputs, outputs, seen, is_collapsed, used)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = _layout(
-                declared, inputs, outputs, params, used, is_collapsed=is_collapsed
+            sides = _ports(declared, inputs, outputs, used)
+            found = self._known[key] = (
+                _folded(declared, sides, linked)
+                if is_collapsed
+                else _layout(declared, sides, params)
             )
         return found
 
@@ -142,8 +166,17 @@ class Layouts:
         self._known.clear()
 
 
+def linked_params(node: Node, declared: NodeType | None) -> tuple[str, ...]:
+    """The parameters that links enter, in the order of the declaration."""
+    if declared is None or not node.inputs:
+        return ()
+    return tuple(
+        param.name for param in declared.params if param.port and param.name in node.inputs
+    )
+
+
 def shown_params(node: Node, declared: NodeType, *, is_expanded: bool) -> tuple[str, ...]:
-    """The parameters that a node shows, in the order of the declaration."""
+    """The parameters that a node shows, in the order of the declaration: those that are linked in any case."""
     params = declared.params
     if is_expanded or len(params) <= MAX_ROWS:
         return tuple(param.name for param in params)
@@ -152,7 +185,8 @@ def shown_params(node: Node, declared: NodeType, *, is_expanded: bool) -> tuple[
         for param in params
         if param.name in node.params and node.params[param.name] != param.default
     ]
-    kept = set(changed[:MAX_ROWS])
+    kept = set(linked_params(node, declared))
+    kept.update(changed[: max(MAX_ROWS - len(kept), 0)])
     for param in params:
         if len(kept) >= MAX_ROWS:
             break
@@ -160,50 +194,68 @@ def shown_params(node: Node, declared: NodeType, *, is_expanded: bool) -> tuple[
     return tuple(param.name for param in params if param.name in kept)
 
 
-def _layout(
-    declared: NodeType | None,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    params: Sequence[str],
-    used: Used,
-    *,
-    is_collapsed: bool,
-) -> Layout:
-    lefts: list[_Part] = [
-        *(
-            (port.name, port.type, port.optional, port.help, True)
-            for port in (declared.inputs if declared else ())
-        ),
-        *((name, Value, True, "", False) for name in inputs),
-    ]
-    rights: list[_Part] = [
-        *(
-            (port.name, port.type, True, port.help, True)
-            for port in (declared.outputs if declared else ())
-        ),
-        *((name, Value, True, "", False) for name in outputs),
-    ]
-    unused = len(lefts) + len(rights)
+@dataclass(frozen=True)
+class _Sides:
+    """The ports that a node shows, inputs and outputs, each with whether it is declared."""
+
+    lefts: tuple[tuple[Port, bool], ...]
+    rights: tuple[tuple[Port, bool], ...]
+    unused: int
+    """Ports that are not shown."""
+
+    def __iter__(self) -> Iterator[tuple[bool, tuple[tuple[Port, bool], ...]]]:
+        """Each side, told whether it is that of the outputs."""
+        return iter(((False, self.lefts), (True, self.rights)))
+
+
+def _ports(
+    declared: NodeType | None, inputs: Sequence[str], outputs: Sequence[str], used: Used
+) -> _Sides:
+    own = (declared.inputs, declared.outputs) if declared else ((), ())
+    lefts, rights = (
+        [*((port, True) for port in ports), *((Port(name, Value, True), False) for name in names)]
+        for ports, names in ((own[0], inputs), (own[1], outputs))
+    )
+    total = len(lefts) + len(rights)
     if used is not None:
-        lefts = [part for part in lefts if not part[2] or part[0] in used[0]]
-        rights = [part for part in rights if part[0] in used[1]]
-    unused -= len(lefts) + len(rights)
+        lefts = [pair for pair in lefts if not pair[0].optional or pair[0].name in used[0]]
+        rights = [pair for pair in rights if pair[0].name in used[1]]
+    return _Sides(tuple(lefts), tuple(rights), total - len(lefts) - len(rights))
+
+
+def _socket(
+    port: Port, is_output: bool, at: QPointF, *, is_known: bool = True, is_param: bool = False
+) -> Socket:
+    is_optional = is_output or port.optional
+    return Socket(port.name, is_output, port.type, at, is_optional, port.help, is_known, is_param)
+
+
+def _folded(declared: NodeType | None, sides: _Sides, linked: Sequence[str]) -> Layout:
+    """A title bar, the sockets fanned out over its sides."""
+    params = [declared.param(name) for name in linked] if declared else []
+    ports = [param.port for param in params if param and param.port]
     sockets = []
-    for is_output, ports in ((False, lefts), (True, rights)):
+    for is_output, own in sides:
         x = WIDTH if is_output else 0.0
-        for index, (name, type_, optional, help_, is_known) in enumerate(ports):
-            # collapsed: fanned out over the title bar's side
-            y = (
-                TITLE * (index + 1) / (len(ports) + 1)
-                if is_collapsed
-                else TITLE + 4.0 + ROW * (index + 0.5)
-            )
-            sockets.append(Socket(name, is_output, type_, QPointF(x, y), optional, help_, is_known))
-    if is_collapsed:
-        return Layout(TITLE, tuple(sockets), (), unused=unused, is_collapsed=True)
-    top = TITLE + 4.0 + ROW * max(len(lefts), len(rights))
+        entries = [(port, is_known, False) for port, is_known in own]
+        entries += [] if is_output else [(port, True, True) for port in ports]
+        for index, (port, is_known, is_param) in enumerate(entries):
+            at = QPointF(x, TITLE * (index + 1) / (len(entries) + 1))
+            sockets.append(_socket(port, is_output, at, is_known=is_known, is_param=is_param))
+    return Layout(TITLE, tuple(sockets), (), unused=sides.unused, is_collapsed=True)
+
+
+def _layout(declared: NodeType | None, sides: _Sides, params: Sequence[str]) -> Layout:
+    sockets = []
+    top = TITLE + 4.0
+    for is_output, own in sides:
+        x = WIDTH if is_output else 0.0
+        for index, (port, is_known) in enumerate(own):
+            at = QPointF(x, top + ROW * (index + 0.5))
+            sockets.append(_socket(port, is_output, at, is_known=is_known))
+    top += ROW * max(len(sides.lefts), len(sides.rights))
     rows = []
-    if unused:
+    if sides.unused:
         rows.append(Row(UNUSED, QRectF(PAD, top, WIDTH - 2 * PAD, ROW), None))
         top += ROW
     for name in params:
@@ -212,13 +264,15 @@ def _layout(
         if param is not None and isinstance(param.hint, Multiline):
             height = ROW - 3.0 + PROMPT_LINES * LINE + 7.0
         rows.append(Row(name, QRectF(PAD, top, WIDTH - 2 * PAD, height), param))
+        if param is not None and param.port is not None:
+            sockets.append(_socket(param.port, False, QPointF(0.0, top + ROW / 2), is_param=True))
         top += height
     total = len(declared.params) if declared else len(params)
     # an expanded node keeps the row, to be folded again
     if total > MAX_ROWS:
         rows.append(Row(MORE, QRectF(PAD, top, WIDTH - 2 * PAD, ROW), None))
         top += ROW
-    return Layout(top + PAD - 2.0, tuple(sockets), tuple(rows), total - len(params), unused)
+    return Layout(top + PAD - 2.0, tuple(sockets), tuple(rows), total - len(params), sides.unused)
 
 
 # --- what parameters show

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import (
@@ -19,7 +20,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from studio.graph import Node, NodeType, ParamKind
+from studio.graph import Json, Node, NodeType, Param, ParamKind
 from studio.gui.canvas.layout import (
     LINE,
     MORE,
@@ -39,6 +40,7 @@ from studio.gui.canvas.layout import (
     value_of,
 )
 from studio.gui.canvas.look import Detail, Look
+from studio.gui.flowing import Flow
 from studio.gui.states import NodeState
 
 THUMBNAIL = 200.0
@@ -49,6 +51,9 @@ _AROUND = 9.0
 _NAME_SHARE = 0.46
 """Of a parameter row, for its name."""
 _UNKNOWN_STATE = NodeState()
+_NO_FLOWS: Mapping[str, Flow] = MappingProxyType({})
+_PALE = 0.25
+"""Of what a dragged link cannot enter."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Texts:
     id_left: float
     names: tuple[str, ...]
     values: tuple[str, ...]
+    wrong: frozenset[str]
+    """The parameters that what a link gives does not fit."""
 
 
 class NodeItem(QGraphicsItem):
@@ -79,7 +86,11 @@ class NodeItem(QGraphicsItem):
         self.state = _UNKNOWN_STATE
         self.thumbnail: QImage | None = None
         self._thumbnail_height = 0.0
+        self.flows = _NO_FLOWS
+        """What links give to parameters, by their names."""
         self._dimmed: frozenset[tuple[bool, str]] = frozenset()
+        self._offered: frozenset[str] = frozenset()
+        self._hovered = ""
         self._target: Socket | None = None
         self._texts: Texts | None = None
         self._error_lines: tuple[str, ...] = ()
@@ -124,10 +135,25 @@ class NodeItem(QGraphicsItem):
         self._measure()
         self.update()
 
-    def set_dimmed(self, sockets: frozenset[tuple[bool, str]]) -> None:
-        """Paint these sockets as out of reach, while a link is dragged."""
-        if sockets != self._dimmed:
-            self._dimmed = sockets
+    def set_flows(self, flows: Mapping[str, Flow]) -> None:
+        """Show what links give to parameters in place of their own values."""
+        if flows != self.flows:
+            self.flows = flows
+            self._texts = None
+            self.update()
+
+    def set_dimmed(
+        self, sockets: frozenset[tuple[bool, str]], offered: frozenset[str] = frozenset()
+    ) -> None:
+        """While a link is dragged, paint these as out of reach, and show the sockets of the parameters ``offered``."""
+        if (sockets, offered) != (self._dimmed, self._offered):
+            self._dimmed, self._offered = sockets, offered
+            self.update()
+
+    def set_hovered(self, name: str) -> None:
+        """Show the socket of a parameter, for the mouse is near it; "" for none."""
+        if name != self._hovered:
+            self._hovered = name
             self.update()
 
     def set_target(self, socket: Socket | None) -> None:
@@ -260,6 +286,8 @@ class NodeItem(QGraphicsItem):
         painter.setPen(self._outline())
         painter.drawRect(self.rect)
         for socket in self.layout.sockets:
+            if self._is_hidden(socket):
+                continue
             color = (
                 theme.node_border
                 if (socket.is_output, socket.name) in self._dimmed
@@ -300,8 +328,12 @@ class NodeItem(QGraphicsItem):
         painter.setPen(theme.text_dim if not self.tint else theme.text)
         painter.drawText(QPointF(texts.id_left, baseline), texts.id)
         self._paint_sockets(painter)
+        opacity = painter.opacity()
         for index, row in enumerate(self.layout.rows):
+            is_dim = (False, row.name) in self._dimmed
+            painter.setOpacity(opacity * (2 * _PALE if is_dim else 1.0))
             self._paint_row(painter, row, texts.names[index], texts.values[index])
+        painter.setOpacity(opacity)
         if self.thumbnail is not None and self._thumbnail_height:
             self._paint_thumbnail(painter)
         self._paint_badge(painter)
@@ -315,10 +347,12 @@ class NodeItem(QGraphicsItem):
         painter.setFont(look.text_font)
         drop = look.text_metrics.ascent() / 2 - 1.5
         for socket in self.layout.sockets:
+            if self._is_hidden(socket):
+                continue
             color, outline = look.socket(socket.type)
             is_dim = (socket.is_output, socket.name) in self._dimmed
             if is_dim:
-                painter.setOpacity(painter.opacity() * 0.25)
+                painter.setOpacity(painter.opacity() * _PALE)
             painter.translate(socket.at)
             if socket is self._target:
                 painter.setPen(QPen(theme.accent, 2.0))
@@ -334,7 +368,7 @@ class NodeItem(QGraphicsItem):
                 painter.setBrush(color)
             painter.drawPath(outline)
             painter.translate(-socket.at)
-            if not self.layout.is_collapsed:
+            if not self.layout.is_collapsed and not socket.is_param:
                 is_faint = is_hollow and socket.is_optional
                 painter.setPen(theme.text_dim if is_faint else theme.text)
                 label = socket.name.replace("_", " ")
@@ -343,7 +377,28 @@ class NodeItem(QGraphicsItem):
                     left = WIDTH - PAD - 4 - look.text_metrics.horizontalAdvance(label)
                 painter.drawText(QPointF(left, socket.at.y() + drop), label)
             if is_dim:
-                painter.setOpacity(painter.opacity() / 0.25)
+                painter.setOpacity(painter.opacity() / _PALE)
+
+    def _is_hidden(self, socket: Socket) -> bool:
+        """Parameters show a socket while it is of use."""
+        return (
+            socket.is_param
+            and socket.name not in self.node.inputs
+            and socket.name != self._hovered
+            and socket.name not in self._offered
+            and socket is not self._target
+        )
+
+    def value_of(self, row: Row) -> Json:
+        """What holds for a parameter: what a link gives, or its own value."""
+        flow = self.flows.get(row.name)
+        return value_of(self.node, row) if flow is None else flow.value
+
+    def _text_of(self, row: Row) -> str:
+        flow = self.flows.get(row.name)
+        if flow is not None and not flow.is_known:
+            return f"← {flow.source}"
+        return shown(row.param, self.value_of(row))
 
     def _paint_row(self, painter: QPainter, row: Row, name: str, value: str) -> None:
         look, theme = self._look, self._look.theme
@@ -355,8 +410,10 @@ class NodeItem(QGraphicsItem):
             painter.setPen(theme.text_dim)
             painter.drawText(QPointF(box.left() + 6, middle + drop), name)
             return
+        is_given = row.name in self.flows
         is_changed = (
             row.param is not None
+            and not is_given
             and row.name in self.node.params
             and self.node.params[row.name] != row.param.default
         )
@@ -367,16 +424,16 @@ class NodeItem(QGraphicsItem):
             painter.drawText(QPointF(box.left() + 4, middle - 1 + drop), name)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawRoundedRect(box.adjusted(0, ROW - 4, 0, -1), 3, 3)
-            painter.setPen(theme.text)
+            painter.setPen(theme.text_dim if is_given else theme.text)
             top = box.top() + ROW - 2 + look.text_metrics.ascent()
             for index, line in enumerate(value.split("\n")):
                 painter.drawText(QPointF(box.left() + 6, top + index * LINE), line)
             return
         painter.drawRoundedRect(box, 3, 3)
-        current = value_of(self.node, row)
+        current = self.value_of(row)
         share = fraction(row.param, current) if row.param else None
         if share:
-            fill = QColor(theme.accent)
+            fill = QColor(theme.text_dim if is_given else theme.accent)
             fill.setAlphaF(0.22)
             painter.setBrush(fill)
             painter.drawRoundedRect(
@@ -389,26 +446,30 @@ class NodeItem(QGraphicsItem):
         painter.drawText(QPointF(box.left() + 6, middle + drop), name)
         right = box.right() - 6
         if row.param is not None and row.param.kind is ParamKind.BOOL and current is not None:
-            self._paint_check(painter, QRectF(right - 12, middle - 6, 12, 12), current is True)
+            place = QRectF(right - 12, middle - 6, 12, 12)
+            self._paint_check(painter, place, current is True, is_given=is_given)
             return
-        if choices(row.param):
+        if choices(row.param) and not is_given:
             right = box.right() - 16
             painter.setPen(QPen(theme.text_dim, 1.3))
             x, y = box.right() - 10, middle
             painter.drawPolyline(
                 [QPointF(x - 3, y - 1.5), QPointF(x, y + 2), QPointF(x + 3, y - 1.5)]
             )
-        painter.setPen(theme.text if row.param is not None else theme.text_dim)
+        painter.setPen(theme.text_dim if row.param is None or is_given else theme.text)
+        if row.name in self._texts_now().wrong:
+            painter.setPen(theme.error)
         width = look.text_metrics.horizontalAdvance(value)
         painter.drawText(QPointF(right - width, middle + drop), value)
 
-    def _paint_check(self, painter: QPainter, box: QRectF, is_on: bool) -> None:
+    def _paint_check(self, painter: QPainter, box: QRectF, is_on: bool, *, is_given: bool) -> None:
         theme = self._look.theme
-        painter.setPen(QPen(theme.selection if is_on else theme.text_dim, 1.2))
-        painter.setBrush(theme.selection if is_on else Qt.BrushStyle.NoBrush)
+        color = theme.text_dim if is_given else theme.selection
+        painter.setPen(QPen(color if is_on else theme.text_dim, 1.2))
+        painter.setBrush(color if is_on else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 2.5, 2.5)
         if is_on:
-            painter.setPen(QPen(theme.accent_text, 1.8))
+            painter.setPen(QPen(theme.node if is_given else theme.accent_text, 1.8))
             painter.drawPolyline(
                 [
                     box.topLeft() + QPointF(2.8, 6.2),
@@ -508,7 +569,7 @@ class NodeItem(QGraphicsItem):
                 continue
             width = row.rect.width() - 14
             label = row.name.replace("_", " ")
-            text = shown(row.param, value_of(self.node, row))
+            text = self._text_of(row)
             if row.rect.height() > ROW:
                 names.append(label)
                 lines = _wrapped(text, look.text_font, width, PROMPT_LINES)
@@ -520,10 +581,24 @@ class NodeItem(QGraphicsItem):
             label = look.text_metrics.elidedText(label, right, share)
             taken = look.text_metrics.horizontalAdvance(label) + 8
             names.append(label)
-            arrow = 12 if choices(row.param) else 0
+            arrow = 12 if choices(row.param) and row.name not in self.flows else 0
             line = text.replace("\n", " ")
             values.append(look.text_metrics.elidedText(line, right, width - taken - arrow))
-        return Texts(title, far_title, name, id_left, tuple(names), tuple(values))
+        wrong = frozenset(
+            row.name for row in self.layout.rows if row.param and self.misfit(row.param)
+        )
+        return Texts(title, far_title, name, id_left, tuple(names), tuple(values), wrong)
+
+    def misfit(self, param: Param) -> str:
+        """Why what a link gives does not fit a parameter; "" where it does, or is not known."""
+        flow = self.flows.get(param.name)
+        if flow is None or not flow.is_known:
+            return ""
+        try:
+            param.check(flow.value)
+        except ValueError as error:
+            return str(error)
+        return ""
 
 
 def _tr(text: str) -> str:

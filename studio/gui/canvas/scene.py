@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QGraphicsScene
 
-from studio.graph import Link, Node, NodeId, NodeType, Types, Value
+from studio.graph import Link, Node, NodeId, NodeType, Param, Types, Value
 from studio.gui import edits
 from studio.gui.canvas import curves
 from studio.gui.canvas.frame_item import BoxItem
@@ -20,6 +20,7 @@ from studio.gui.canvas.link_item import DotItem, LinkItem
 from studio.gui.canvas.look import Look
 from studio.gui.canvas.node_item import NodeItem
 from studio.gui.edits import Dot, Frame, Input, Note
+from studio.gui.flowing import Flow, flowing, param_links
 from studio.gui.states import NodeState
 from studio.workflow import Workflow
 
@@ -108,6 +109,10 @@ class Scene(QGraphicsScene):
         """The links that a hand has taken off."""
         self._leaving: dict[NodeId, set[Input]] = {}
         """The links from a node, by the inputs that they enter."""
+        self._given: frozenset[Input] = frozenset()
+        """The links into parameters."""
+        self._hovered: NodeItem | None = None
+        """The node that shows the socket of a parameter, for the mouse is near."""
         self._expanded: set[NodeId] = set()
         self._states: Mapping[str, NodeState] = {}
         self._groups: object = None
@@ -149,6 +154,7 @@ class Scene(QGraphicsScene):
         links = sum(self._show_link(target, port) for target, port in touched)
         led |= {self.links[key].source for key in touched if key in self.links}
         self._show_ways(led)
+        self._show_flows(changed, gone)
         self._show_boxes(after)
         if select is None:
             self._forget_selected(gone)
@@ -362,6 +368,45 @@ class Scene(QGraphicsScene):
         port = declared.output(link.output) if declared else None
         return port.type if port else Value
 
+    def _show_flows(self, changed: Collection[Node], gone: Collection[NodeId]) -> None:
+        """Show on parameters what their links give."""
+        stale = {node.id for node in changed} | set(gone)
+        kept = {key for key in self._given if key[0] not in stale}
+        given = frozenset(kept | param_links(changed, self.types))
+        if not stale or not (given or self._given):
+            return
+        flows: dict[NodeId, dict[str, Flow]] = {}
+        for (name, param), flow in flowing(self.workflow, self._given_types, given).items():
+            flows.setdefault(name, {})[param] = flow
+        for name in {key[0] for key in given | self._given} & self.nodes.keys():
+            self.nodes[name].set_flows(flows.get(name, {}))
+        self._given = given
+
+    def flow(self, name: NodeId, param: str) -> Flow | None:
+        """What a link gives to a parameter; None where its own value holds."""
+        return self.nodes[name].flows.get(param)
+
+    def with_param(self, name: str, param: Param) -> list[NodeId]:
+        """The selected nodes with a parameter of this name that takes the same links."""
+        found = []
+        for node in self.selection:
+            declared = self.nodes[node].declared
+            own = declared.param(name) if declared else None
+            if own is not None and own.takes is param.takes:
+                found.append(node)
+        return found
+
+    def hover(self, point: QPointF | None) -> None:
+        """Show the socket of the parameter that the mouse is near, if any; None: the mouse is elsewhere."""
+        item = self.node_at(point) if point is not None else None
+        local = item.mapFromScene(point) if item is not None and point is not None else None
+        name = item.layout.param_near(local) if item is not None and local is not None else ""
+        if self._hovered is not None and self._hovered is not item:
+            self._hovered.set_hovered("")
+        self._hovered = item if name else None
+        if item is not None:
+            item.set_hovered(name)
+
     def _index_links(
         self, before: Workflow, changed: Iterable[Node], gone: Iterable[NodeId]
     ) -> int:
@@ -387,7 +432,10 @@ class Scene(QGraphicsScene):
 
     def _drop_node(self, name: NodeId) -> None:
         self._expanded.discard(name)
-        self.removeItem(self.nodes.pop(name))
+        item = self.nodes.pop(name)
+        if item is self._hovered:
+            self._hovered = None
+        self.removeItem(item)
 
     def _show_boxes(self, after: Workflow) -> None:
         wanted: dict[tuple[str, int], Frame | Note] = {

@@ -24,7 +24,7 @@ from studio.errors import StudioError
 from studio.graph import NodeId, Types
 from studio.gui import edits
 from studio.gui.actions import Actions
-from studio.gui.canvas.adding import MIME_NODE_TYPE, Adding
+from studio.gui.canvas.adding import Adding
 from studio.gui.canvas.camera import WHEEL_FACTOR, Camera
 from studio.gui.canvas.commands import Commands
 from studio.gui.canvas.editing import Editing
@@ -400,7 +400,20 @@ class Canvas(Camera):
                 self.content.select([], dots=[dot.dot])
             elif node is None and dot is None:
                 self.content.select([], box=box.key if box else None)
-        self.pop_up(context_menu(self))
+        param = node.layout.param_at(node.mapFromScene(at)) if node is not None else ""
+        self.pop_up(context_menu(self, node, param))
+
+    def unlink(self, name: NodeId, port: str) -> None:
+        """Cut the link into an input or a parameter."""
+        self.attempt(
+            self.tr("Unlink {}").format(f"{name}.{port}"),
+            lambda w, types: edits.disconnect(w, name, port),
+        )
+
+    def show_node(self, name: NodeId) -> None:
+        """Select a node and bring it into sight."""
+        self.select([name])
+        self.frame_selected()
 
     def pop_up(self, menu: QMenu) -> None:
         """Show a menu at the cursor; it is gone once it closes."""
@@ -493,22 +506,22 @@ class Canvas(Camera):
         return True
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take node types from the library; files are the window's affair."""
-        if event.mimeData().hasFormat(MIME_NODE_TYPE):
+        """Take node types from the library and parameters from the inspector; files are the window's affair."""
+        if self.adding.takes(event.mimeData()):
             event.acceptProposedAction()
         else:
             event.ignore()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Follow what is dragged here."""
-        if event.mimeData().hasFormat(MIME_NODE_TYPE):
+        if self.adding.takes(event.mimeData()):
             event.acceptProposedAction()
         else:
             event.ignore()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Add a node of the type that was dropped."""
-        if not event.mimeData().hasFormat(MIME_NODE_TYPE):
+        """Add a node of the type that was dropped, or for the parameter that was."""
+        if not self.adding.takes(event.mimeData()):
             event.ignore()
             return
         self.hand.place = event.position().toPoint()
@@ -519,6 +532,8 @@ class Canvas(Camera):
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Show the help of what the mouse rests on."""
+        if event.type() == QEvent.Type.Leave:
+            self.content.hover(None)
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             text = help_at(self.content, self.mapToScene(event.pos()), LINK_REACH / self.zoom)
             QToolTip.showText(event.globalPos(), text, self.viewport())

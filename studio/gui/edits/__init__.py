@@ -43,6 +43,7 @@ from studio.gui.edits.groups import (
 from studio.gui.edits.interface import Side, conceal, expose, rename_group, rename_shown
 from studio.gui.edits.links import (
     connect,
+    connect_any,
     connect_selected,
     connectable,
     disconnect,
@@ -80,6 +81,7 @@ from studio.gui.edits.routes import (
     routes,
     way_to,
 )
+from studio.gui.edits.values import constant_for, make_input
 from studio.gui.edits.view import (
     Rect,
     Sizes,
@@ -125,8 +127,10 @@ __all__ = [
     "colors",
     "conceal",
     "connect",
+    "connect_any",
     "connect_selected",
     "connectable",
+    "constant_for",
     "copy_text",
     "disconnect",
     "distribute",
@@ -143,6 +147,7 @@ __all__ = [
     "insert_on_link",
     "inside",
     "known_types",
+    "make_input",
     "matching_types",
     "move",
     "move_dots",

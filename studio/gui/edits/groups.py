@@ -14,7 +14,7 @@ from studio.gui.edits.nodes import free_name, set_mode, set_param
 from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
 from studio.gui.edits.view import forgotten, named_in_view, placed, positions
 from studio.workflow import Group, Inner, Workflow, group_types
-from studio.workflow.groups import group_of
+from studio.workflow.groups import group_of, led_to
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -126,7 +126,7 @@ class _Lost:
                 port: link
                 for port, link in node.inputs.items()
                 if not (link.node in standing and link.output in self.outputs)
-                and not (node.id in standing and port in self.inputs)
+                and not (node.id in standing and (port in self.inputs or port in self.params))
             }
             is_ours = node.id in standing
             params = {
@@ -281,7 +281,7 @@ def _unpacked(w: Workflow, outer: Node) -> tuple[Workflow, list[NodeId]]:
     fed: dict[NodeId, dict[str, Link]] = {}
     old, ways = routes(w), dict[Input, Way]()
     for port, link in outer.inputs.items():
-        for inner in shown.inputs.get(port, ()):
+        for inner in led_to(shown, port):
             if inner.node in names:
                 fed.setdefault(names[inner.node], {})[inner.name] = link
                 ways[names[inner.node], inner.name] = old.get((outer.id, port), ())

@@ -70,12 +70,14 @@ def refusal(
             )
     assert gives is not None
     assert takes is not None
-    leaving, entering = gives.output(output), takes.input(port)
+    leaving, entering = gives.output(output), takes.socket(port)
     if leaving is None:
         names = (one.name for one in gives.outputs)
         return GraphError(source, "", f"has no output {output}", remedy=nearest(output, names))
     if entering is None:
-        names = (one.name for one in takes.inputs)
+        if takes.param(port) is not None:
+            return GraphError(target, port, "is a list, which takes no link", remedy="set it")
+        names = (one.name for one in takes.sockets)
         return GraphError(target, "", f"has no input {port}", remedy=nearest(port, names))
     if not fits(leaving.type, entering.type):
         what = (
@@ -111,6 +113,18 @@ def connect(
     return routed(w, {(found.id, port): way})
 
 
+def connect_any(w: Workflow, types: Types, source: str, target: str, port: str) -> Workflow:
+    """Link whichever output of a node fits best to an input or parameter; raises GraphError where none does."""
+    known = known_types(w, types)
+    after = linked(w, known, source, target, port=port, only_free=False)
+    if after is not w:
+        return after
+    declared = known.get(w.graph.node(source).type)
+    for output in declared.outputs if declared else ():
+        return connect(w, types, source, output.name, target, port)
+    raise GraphError(source, "", "gives nothing", remedy="drop it on another node")
+
+
 def disconnect(w: Workflow, target: str, port: str) -> Workflow:
     """Remove the link into a port, if there is one."""
     if port not in w.graph.node(target).inputs:
@@ -139,8 +153,11 @@ def connect_selected(w: Workflow, types: Types, ids: Sequence[str]) -> Workflow:
 
 
 def linked_either_way(w: Workflow, known: Types, one: str, other: str) -> Workflow:
-    """Make the best link from one node to another into a free input, or else the best one back."""
-    forth = linked(w, known, one, other)
+    """Make the best link from one node to another into a free input or parameter, or else the best one back.
+
+    Back into inputs only: a parameter that was set would lose its value.
+    """
+    forth = linked(w, known, one, other, into_params=True)
     return linked(w, known, other, one) if forth is w else forth
 
 
@@ -153,9 +170,15 @@ def linked(
     output: str | None = None,
     port: str | None = None,
     only_free: bool = True,
+    into_params: bool = False,
 ) -> Workflow:
-    """Make the best link from one node to another; the same workflow if none fits."""
+    """Make the best link from one node to another; the same workflow if none fits.
+
+    Into a parameter only where ``port`` names it, or with ``into_params`` where no input takes what is given.
+    """
     found = _best(w, known, source, target, output=output, port=port, only_free=only_free)
+    if found is None and into_params:
+        found = _best_param(w, known, source, target, output=output)
     return connect(w, known, source, found[0], target, found[1]) if found else w
 
 
@@ -176,7 +199,7 @@ def _best(
         return None
     pairs: list[tuple[tuple[bool, ...], str, str]] = []
     for leaving in gives.outputs:
-        for entering in takes.inputs:
+        for entering in takes.inputs if port is None else takes.sockets:
             is_taken = entering.name in found.inputs
             if output not in (None, leaving.name) or port not in (None, entering.name):
                 continue
@@ -188,6 +211,31 @@ def _best(
         return None
     _, best_output, best_port = min(pairs, key=lambda pair: pair[0])
     return best_output, best_port
+
+
+def _best_param(
+    w: Workflow, known: Types, source: str, target: str, *, output: str | None
+) -> tuple[str, str] | None:
+    """The best pair (output, parameter) for a plain value: like names first, exact types, as declared."""
+    origin, found = w.graph.node(source), w.graph.node(target)
+    gives, takes = known.get(origin.type), known.get(found.type)
+    if gives is None or takes is None or found.id in w.graph.needed([source]):
+        return None
+    pairs = [
+        (
+            (not origin.id.startswith(entering.name), leaving.type is not entering.type),
+            leaving,
+            entering,
+        )
+        for leaving in gives.outputs
+        for entering in (param.port for param in takes.params)
+        if output in (None, leaving.name) and entering is not None
+        if entering.name not in found.inputs and fits(leaving.type, entering.type)
+    ]
+    if not pairs:
+        return None
+    _, leaving, entering = min(pairs, key=lambda pair: pair[0])
+    return leaving.name, entering.name
 
 
 def distance(leaving: Port, entering: Port) -> tuple[bool, ...]:
@@ -281,5 +329,5 @@ def is_sound(graph: Graph, known: Types, link: Link, declared: NodeType | None, 
     source = graph.nodes.get(link.node)
     gives = known.get(source.type) if source else None
     leaving = gives.output(link.output) if gives else None
-    entering = declared.input(port) if declared else None
+    entering = declared.socket(port) if declared else None
     return leaving is None or entering is None or fits(leaving.type, entering.type)

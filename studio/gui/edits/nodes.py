@@ -110,7 +110,7 @@ def add_node(
     )
     w = placed(replace(w, graph=w.graph.add(node)), {node.id: at})
     if source is not None:
-        w = linked(w, known, source[0], node.id, output=source[1])
+        w = linked(w, known, source[0], node.id, output=source[1], into_params=True)
     if target is not None:
         w = linked(w, known, node.id, target[0], port=target[1], only_free=False)
     for other in after:
@@ -121,14 +121,17 @@ def add_node(
 def matching_types(
     types: Types, *, output: type[Value] | None = None, port: type[Value] | None = None
 ) -> list[str]:
-    """The node types that a link from ``output`` could enter, or that could feed ``port``; the best match first."""
+    """The node types that a link from ``output`` could enter, or that could feed ``port``; the best match first.
+
+    Those that take it into a parameter come after those that have an input for it.
+    """
     ranked: list[tuple[tuple[bool, ...], str]] = []
     for type_id, declared in types.items():
         ranks: list[tuple[bool, ...]] = []
         if output is not None:
             ranks = [
-                (one.type is not output, one.optional)
-                for one in declared.inputs
+                (declared.input(one.name) is None, one.type is not output, one.optional)
+                for one in declared.sockets
                 if fits(output, one.type)
             ]
         elif port is not None:
@@ -234,7 +237,7 @@ def _refitted(graph: Graph, known: Types, old: Node, declared: NodeType) -> dict
     inputs: dict[str, Link] = {}
     rest: list[Link] = []
     for port, link in old.inputs.items():
-        if declared.input(port) and is_sound(graph, known, link, declared, port):
+        if declared.socket(port) and is_sound(graph, known, link, declared, port):
             inputs[port] = link
         else:
             rest.append(link)
@@ -260,7 +263,7 @@ def _refed(
     takes = known.get(consumer.type)
     inputs: dict[str, Link] = {}
     for port, link in consumer.inputs.items():
-        entering = takes.input(port) if takes else None
+        entering = takes.socket(port) if takes else None
         if link.node != node:
             inputs[port] = link
             continue

@@ -108,7 +108,7 @@ def _height(known: Types, node: Node, side: Literal["input", "output"], name: st
     declared = known.get(node.type)
     if declared is None:
         return 0.5
-    ports = declared.inputs if side == "input" else declared.outputs
+    ports = declared.sockets if side == "input" else declared.outputs
     index = next((number for number, port in enumerate(ports) if port.name == name), None)
     return 0.5 if index is None else (index + 0.5) / len(ports)
 

@@ -2,7 +2,7 @@
 
 from studio.gui.inspector.inspector import Inspector
 from studio.gui.inspector.ports import LinkButton
-from studio.gui.inspector.row import MIME_PARAM, ParamRow
+from studio.gui.inspector.row import ParamRow
 from studio.gui.inspector.words import prose
 
-__all__ = ["MIME_PARAM", "Inspector", "LinkButton", "ParamRow", "prose"]
+__all__ = ["Inspector", "LinkButton", "ParamRow", "prose"]

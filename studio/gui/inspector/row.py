@@ -32,11 +32,10 @@ from studio.gui.editors import (
 )
 from studio.gui.inspector.ports import LinkButton, UnlinkButton
 from studio.gui.inspector.words import default_words, label, note, range_words, words_of
+from studio.gui.mime import MIME_PARAM
 from studio.gui.number_field import shown
 from studio.gui.theme import Theme, icon
 
-MIME_PARAM = "application/x-studio-param"
-"""What a drag of a row carries: ``node.param`` (``group/node.param`` inside a group) in UTF-8."""
 _WIDE = (PromptEditor, CurveEditor, NumbersEditor, JsonEditor)
 """Editors that stand below their name, not beside it."""
 _LONG = (SeedEditor, FileEditor, StrokesEditor)

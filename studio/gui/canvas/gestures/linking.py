@@ -12,8 +12,10 @@ from studio.graph import Link, NodeId, fits
 from studio.gui import edits
 from studio.gui.canvas.gestures.gesture import Pointer
 from studio.gui.canvas.link_item import LinkItem, LooseLink, Trace
+from studio.gui.canvas.node_item import NodeItem
 from studio.gui.canvas.scene import Plug
 from studio.gui.edits import Bend, Dot, Input
+from studio.values import Constant
 
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
@@ -31,6 +33,8 @@ class DrawLink:
         self._loose: LooseLink | None = None
         self._target: Plug | None = None
         self._blocked: frozenset[NodeId] = frozenset()
+        self._is_plain = False
+        """Whether what is drawn may enter parameters: it gives a plain value."""
 
     def begin(self, at: Pointer) -> None:
         """Take hold of the link and show where it may go."""
@@ -46,12 +50,13 @@ class DrawLink:
                 self._way = edits.routes(content.workflow).get(link.key, ())
                 dot = Dot(link.source, self._way[-1]) if self._way else None
                 self._held = Plug(link.source.node, source, dot)
-        graph = content.workflow.graph
-        if self._held.socket.is_output:
+        graph, held = content.workflow.graph, self._held.socket
+        if held.is_output:
             self._blocked = frozenset(graph.needed([self._held.node]))
         else:
             self._blocked = frozenset(content.linked([self._held.node], is_downstream=True))
-        self._loose = LooseLink(content.look, self._held.socket.type)
+        self._is_plain = held.is_output and issubclass(held.type, Constant)
+        self._loose = LooseLink(content.look, held.type)
         content.addItem(self._loose)
         content.reveal(
             name
@@ -59,14 +64,23 @@ class DrawLink:
             if any(self._takes(Plug(name, socket)) for socket in sockets)
         )
         for name, item in content.nodes.items():
-            item.set_dimmed(
-                frozenset(
-                    (socket.is_output, socket.name)
-                    for socket in item.layout.sockets
-                    if not self._takes(Plug(name, socket))
-                )
-            )
+            self._show_reach(name, item)
         self.move(at)
+
+    def _show_reach(self, name: NodeId, item: NodeItem) -> None:
+        """Show which sockets of a node the link may enter, and those of parameters only where it may be one."""
+        dimmed: list[tuple[bool, str]] = []
+        offered: list[str] = []
+        for socket in item.layout.sockets:
+            if socket.is_param and socket is self._held.socket and name == self._held.node:
+                offered.append(socket.name)
+            elif socket.is_param and not self._is_plain:
+                continue
+            elif not self._takes(Plug(name, socket)):
+                dimmed.append((socket.is_output, socket.name))
+            elif socket.is_param:
+                offered.append(socket.name)
+        item.set_dimmed(frozenset(dimmed), frozenset(offered))
 
     def _takes(self, other: Plug) -> bool:
         held = self._held
@@ -104,7 +118,7 @@ class DrawLink:
         """The socket meant: the one in reach, that of a dot, or on a node's body the first free one that fits."""
         content = self._canvas.content
         plug = content.plug_at(at.scene)
-        if plug is not None:
+        if plug is not None and (self._is_plain or not plug.socket.is_param or plug == self._held):
             return plug
         dot = content.dot_at(at.scene, self._canvas.dot_reach())
         if dot is not None and dot.dot != self._held.dot:
@@ -112,10 +126,14 @@ class DrawLink:
         item = content.node_at(at.scene)
         if item is None or item.node.id == self._held.node:
             return None
+        row = item.layout.row_at(item.mapFromScene(at.scene)) if self._is_plain else None
+        socket = item.layout.socket(row.name, is_output=False) if row else None
+        if socket is not None:
+            return Plug(item.node.id, socket)
         fitting = [
             Plug(item.node.id, socket)
             for socket in item.layout.sockets
-            if self._takes(Plug(item.node.id, socket))
+            if not socket.is_param and self._takes(Plug(item.node.id, socket))
         ]
         free = [p for p in fitting if p.socket.is_output or p.name not in item.node.inputs]
         exact = [p for p in free if p.socket.type is self._held.socket.type]
