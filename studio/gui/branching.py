@@ -7,6 +7,7 @@ import math
 from studio.errors import GraphError
 from studio.graph import Json, Link, NodeId, Types
 from studio.gui import edits
+from studio.gui.flowing import held
 from studio.workflow import Workflow
 
 _SWITCH = "prompt_schedule"
@@ -41,6 +42,10 @@ def prompt_from(
     x, y = edits.positions(w).get(prompt, (0.0, 0.0))
     after, copies = edits.duplicate(w, [prompt], (0.0, -220.0), True)
     copy = copies[0]
+    # the copy is there to be changed
+    text = held(w, types, graph.nodes[prompt], "prompt")
+    after = edits.disconnect(after, copy, "prompt")
+    after = edits.set_param(after, copy, "prompt", "" if text is None else text)
     at = share_of(step, total)
     after, switch = edits.add_node(after, types, _SWITCH, (x + 40.0, y - 400.0), {"at": at})
     output = link.output if link.node == prompt else "conditioning"
@@ -50,16 +55,17 @@ def prompt_from(
     return after, copy
 
 
-def guidance_at(w: Workflow, loop: str, step: int, total: int) -> float:
+def guidance_at(w: Workflow, types: Types, loop: str, step: int, total: int) -> float:
     """The guidance with which the step after ``step`` is taken."""
     from studio.values import Guidance
 
     node = w.graph.node(loop)
     curve = _points(w, loop)
     if curve:
-        smooth = w.graph.node(node.inputs["guidance_curve"].node).params.get("smooth") is True
+        source = w.graph.node(node.inputs["guidance_curve"].node)
+        smooth = held(w, types, source, "smooth") is True
         return Guidance(tuple(curve), smooth).at(step / total)
-    value = node.params.get("guidance")
+    value = held(w, types, node, "guidance")
     if not isinstance(value, int | float):
         raise GraphError(loop, "guidance", "has no guidance to branch from")
     return float(value)
@@ -72,14 +78,15 @@ def guidance_from(
 
     A curve that is linked already is kept up to there. Raises GraphError where the loop takes no guidance.
     """
-    before = guidance_at(w, loop, step, total)
+    before = guidance_at(w, types, loop, step, total)
     share = share_of(step, total)
     link = w.graph.node(loop).inputs.get("guidance_curve")
     old = _points(w, loop)
     if link is not None and old:
         kept = [point for point in old if point[0] < share]
-        if w.graph.node(link.node).params.get("smooth") is True:
-            kept = _as_stairs(w, loop, step, total)
+        if held(w, types, w.graph.node(link.node), "smooth") is True:
+            kept = _as_stairs(w, types, loop, step, total)
+            w = edits.disconnect(w, link.node, "smooth")
             w = edits.set_param(w, link.node, "smooth", False)
         w = edits.set_param(w, link.node, "points", _listed([*kept, (share, value)]))
         return w, link.node
@@ -97,11 +104,13 @@ def guidance_from(
     return edits.connect(w, types, curve, "guidance", loop, "guidance_curve"), curve
 
 
-def _as_stairs(w: Workflow, loop: str, step: int, total: int) -> list[tuple[float, float]]:
+def _as_stairs(
+    w: Workflow, types: Types, loop: str, step: int, total: int
+) -> list[tuple[float, float]]:
     """The values of a smooth curve for each step before ``step``: any other line would differ in the last bit."""
     stairs: list[tuple[float, float]] = []
     for index in range(step):
-        value = guidance_at(w, loop, index, total)
+        value = guidance_at(w, types, loop, index, total)
         if not stairs or stairs[-1][1] != value:
             stairs.append((share_of(index, total), value))
     return stairs

@@ -12,7 +12,7 @@ from PySide6.QtGui import QImage, QImageWriter
 
 from studio import pictures
 from studio.errors import FileError, ModelError
-from studio.graph import NodeId, Types
+from studio.graph import Node, NodeId, Param, Types
 from studio.gui import edits
 from studio.registry import File
 from studio.workflow import MAX_PICTURE_BYTES, Workflow
@@ -168,10 +168,21 @@ def rebased(workflow: Workflow, types: Types, old: Path, new: Path) -> Workflow:
     for node in workflow.graph:
         declared = types.get(node.type)
         for param in declared.params if declared else ():
-            value = node.params.get(param.name)
-            if not (isinstance(param.hint, File) and isinstance(value, str) and value):
+            if not isinstance(param.hint, File):
+                continue
+            holder, name = _holder(workflow, types, node, param)
+            value = workflow.graph.node(holder).params.get(name)
+            if not isinstance(value, str) or not value:
                 continue
             if not Path(value).is_absolute() and (old / value).exists():
                 found = relative((old / value).resolve(), new)
-                workflow = edits.set_param(workflow, node.id, param.name, found)
+                workflow = edits.set_param(workflow, holder, name, found)
     return workflow
+
+
+def _holder(workflow: Workflow, types: Types, node: Node, param: Param) -> tuple[NodeId, str]:
+    """Where a parameter's value is written: in the node, or in the one of a plain value that is linked to it."""
+    link = node.inputs.get(param.name)
+    source = workflow.graph.nodes.get(link.node) if link else None
+    name = edits.constant_param(types.get(source.type)) if source is not None else None
+    return (source.id, name) if source is not None and name else (node.id, param.name)

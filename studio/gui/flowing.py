@@ -65,3 +65,10 @@ def flowing(w: Workflow, types: Types, links: Iterable[Input]) -> dict[Input, Fl
             constant = values.get(source)
             given[link] = Flow(link) if constant is None else Flow(link, constant.value, True)
     return {key: given[link] for key, link in sources.items() if link in given}
+
+
+def held(w: Workflow, types: Types, node: Node, param: str) -> Json:
+    """What holds for a parameter: what a link gives, or its own value; None where that is not known."""
+    key = (node.id, param)
+    flow = flowing(w, types, [key]).get(key) if param in node.inputs else None
+    return node.params.get(param) if flow is None else flow.value

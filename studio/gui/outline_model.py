@@ -277,7 +277,7 @@ class OutlineModel(QAbstractItemModel):
     def _of_input(self, node: Node, port: str, column: int, role: int) -> object:
         link = node.inputs.get(port)
         declared = self._types.get(node.type)
-        known = declared.input(port) if declared else None
+        known = declared.socket(port) if declared else None
         is_needed = known is not None and not known.optional
         source = f"← {link}" if link else self.tr("needs a link") if is_needed else "–"
         if role == Qt.ItemDataRole.DisplayRole:

@@ -97,7 +97,8 @@ class Painting(QObject):
             return page.pictures[self._source].whole()
         if self._source:
             source = self._node(page, self._source)
-            file = source.params.get("file") if source is not None else None
+            is_own = source is not None and "file" not in source.inputs
+            file = source.params.get("file") if source is not None and is_own else None
             if isinstance(file, str) and file:
                 image = QImage(str(page.watch.base / file))
                 if not image.isNull():

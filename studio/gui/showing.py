@@ -142,13 +142,14 @@ class Showing(QObject):
 
         if made.path is None:
             return
+        types = self._page.document.types if self._page is not None else {}
         self.history.add(
             made.image,
             path=made.path,
             pixels_sha256=made.sha256,
             node=made.node,
             title=job.title,
-            prompt=prompt_of(job.workflow),
+            prompt=prompt_of(job.workflow, types),
             workflow=dumps(job.workflow),
         )
 

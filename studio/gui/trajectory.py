@@ -268,8 +268,8 @@ class Trajectory(QObject):
             return
         path, loop = split(self._loop)
         try:
-            w = Scope(page.document, path).workflow
-            value = guidance_at(w, loop, *place)
+            scope = Scope(page.document, path)
+            value = guidance_at(scope.workflow, scope.types, loop, *place)
         except StudioError as error:
             self.failed.emit(error)
             return

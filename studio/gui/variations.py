@@ -58,6 +58,8 @@ def _in_graph(group: str | None, graph: Graph, types: Types) -> Iterator[SeedAt]
         declared = types.get(node.type)
         for param in declared.params if declared is not None else ():
             value = node.params.get(param.name, param.default)
+            if param.name in node.inputs:
+                continue  # varied where it comes from
             if isinstance(param.hint, Seed) and isinstance(value, int):
                 yield SeedAt(group, node.id, param.name, value)
 

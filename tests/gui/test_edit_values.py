@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,10 @@ import nodes
 from studio.errors import GraphError
 from studio.graph import Graph, Json, Link, NodeId
 from studio.gui import edits
+from studio.gui.branching import guidance_at, prompt_from
+from studio.gui.dropping import rebased
 from studio.gui.flowing import Flow, flowing
+from studio.gui.prompts import prompt_of
 from studio.registry import collect
 from studio.validation import problems
 from studio.values import Integer, Number, Text
@@ -274,3 +278,36 @@ def test_a_source_that_fails_or_is_not_known_gives_something_unknown() -> None:
     strange = replace(w.graph.node(node), type="from_a_pack")
     odd = replace(w, graph=Graph({**w.graph.nodes, strange.id: strange}))
     assert not flowing(odd, TYPES, [key])[key].is_known
+
+
+# --- what else reads parameters
+
+
+def test_the_prompt_of_a_picture_is_the_linked_one() -> None:
+    w = given("prompt", "prompt")
+    w = edits.set_param(w, "prompt_2", "value", "a blue boat")
+    assert prompt_of(w, TYPES) == "a blue boat"
+    own = prompt_of(edits.set_mode(w, ["prompt_2"], "mute"), TYPES)
+    assert own == BASE.graph.node("prompt").params["prompt"]
+
+
+def test_a_branch_of_a_linked_prompt_has_the_text_to_be_changed() -> None:
+    w = edits.set_param(given("prompt", "prompt"), "prompt_2", "value", "a blue boat")
+    after, copy = prompt_from(w, TYPES, "denoise", 10, 20)
+    assert after.graph.node(copy).params["prompt"] == "a blue boat"
+    assert "prompt" not in after.graph.node(copy).inputs
+    assert source(after, "prompt", "prompt") == "prompt_2.value"
+
+
+def test_guidance_branches_from_the_linked_value() -> None:
+    w = edits.set_param(given("denoise", "guidance"), "guidance", "value", 7.5)
+    assert guidance_at(w, TYPES, "denoise", 10, 20) == 7.5
+
+
+def test_a_file_named_by_a_link_is_found_from_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "in.png").write_bytes(b"a picture")
+    w, node = edits.add_node(Workflow(), TYPES, "load_image", params={"file": "in.png"})
+    w, made = edits.make_input(w, TYPES, node, "file")
+    moved = rebased(w, TYPES, tmp_path / "deep", tmp_path)
+    assert moved.graph.node(made).params == {"value": "deep/in.png"}

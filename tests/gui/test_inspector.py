@@ -645,6 +645,40 @@ def test_a_parameter_of_a_body_is_shown_on_the_groups_node_by_its_menu(
     assert grouped.workflow.graph.node("look").params == {}
 
 
+def test_a_parameter_is_made_an_input_and_unlinked_again_by_its_menu(
+    document: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["run"])
+    number(inspector, "guidance", "7")
+    choose(row(inspector, "guidance"), "Make it an input")
+    assert str(document.workflow.graph.node("run").inputs["guidance"]) == "guidance.value"
+    assert param(document, "guidance", "value") == 7.0
+    link = row(inspector, "guidance").link
+    assert link is not None
+    assert link.node == "guidance"
+    choose(row(inspector, "guidance"), "Unlink")
+    assert "guidance" not in document.workflow.graph.node("run").inputs
+    assert row(inspector, "guidance").link is None
+
+
+def test_several_nodes_get_a_value_from_one(document: Document, inspector: Inspector) -> None:
+    inspector.show_nodes(["prompt", "negative"])
+    choose(row(inspector, "clip_skip"), "Make it an input")
+    graph = document.workflow.graph
+    assert graph.node("prompt").inputs["clip_skip"] == graph.node("negative").inputs["clip_skip"]
+    assert document.undo_texts[-1] == "Make clip_skip (2) an input"
+
+
+def test_a_parameter_without_a_value_says_why_it_is_no_input(
+    document: Document, inspector: Inspector
+) -> None:
+    inspector.show_nodes(["run"])
+    before = document.workflow
+    choose(row(inspector, "end_step"), "Make it an input")
+    assert document.workflow is before
+    assert row(inspector, "end_step").error.text().startswith("has no value")
+
+
 def test_a_seed_of_a_body_is_remembered_for_the_body(
     grouped: Document, inspector: Inspector
 ) -> None:

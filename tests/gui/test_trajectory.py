@@ -251,10 +251,10 @@ def test_a_curve_that_is_there_is_kept_up_to_the_step(
         w, types, "guidance_curve", params={"points": points, "smooth": smooth}
     )
     w = edits.connect(w, types, curve, "guidance", "denoise", "guidance_curve")
-    before = [guidance_at(w, "denoise", step, 20) for step in range(20)]
+    before = [guidance_at(w, types, "denoise", step, 20) for step in range(20)]
     after, name = guidance_from(w, types, "denoise", 13, 20, 9.0)
     assert name == curve
-    assert [guidance_at(after, "denoise", step, 20) for step in range(20)] == [
+    assert [guidance_at(after, types, "denoise", step, 20) for step in range(20)] == [
         *before[:13],
         *[9.0] * 7,
     ]

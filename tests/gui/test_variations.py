@@ -62,6 +62,13 @@ def test_a_seed_inside_a_group_is_varied_there(types: Types) -> None:
     assert made.graph == grouped.graph
 
 
+def test_a_seed_that_is_linked_is_varied_where_it_comes_from(types: Types) -> None:
+    w, made = edits.make_input(WORKFLOW, types, "noise", "seed")
+    found = [(one.node, one.param) for one in seeds(w, types)]
+    assert (made, "value") in found
+    assert (NodeId("noise"), "seed") not in found
+
+
 def test_variations_are_asked_for_and_queued(desk: Desk, qtbot: QtBot) -> None:
     window, page = desk.opened()
     before = page.document.workflow

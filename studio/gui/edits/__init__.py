@@ -81,7 +81,7 @@ from studio.gui.edits.routes import (
     routes,
     way_to,
 )
-from studio.gui.edits.values import constant_for, make_input
+from studio.gui.edits.values import constant_for, constant_param, make_input
 from studio.gui.edits.view import (
     Rect,
     Sizes,
@@ -131,6 +131,7 @@ __all__ = [
     "connect_selected",
     "connectable",
     "constant_for",
+    "constant_param",
     "copy_text",
     "disconnect",
     "distribute",

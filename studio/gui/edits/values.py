@@ -31,6 +31,11 @@ def constant_for(types: Types, param: Param) -> str | None:
     return min(fitting)[2] if fitting else None
 
 
+def constant_param(declared: NodeType | None) -> str | None:
+    """The parameter that a node of a plain value gives; None for any other type."""
+    return declared.params[0].name if declared and _is_constant(declared) else None
+
+
 def _is_constant(declared: NodeType) -> bool:
     return (
         declared.kind is NodeKind.DESCRIBE

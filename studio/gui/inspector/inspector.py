@@ -588,9 +588,46 @@ class Inspector(QScrollArea):
     # --- the menu of a row
 
     def _fill_menu(self, menu: QMenu) -> None:
-        """Inside a group, offer to show the parameter on the group's node."""
-        group, row = self._scope.group, self.sender()
-        if group is None or not isinstance(row, ParamRow) or len(self._ids) != 1:
+        """Offer to link or unlink the parameter and, inside a group, to show it on the group's node."""
+        row = self.sender()
+        if isinstance(row, ParamRow):
+            self._offer_link(menu, row)
+            self._offer_exposure(menu, row)
+
+    def _offer_link(self, menu: QMenu, row: ParamRow) -> None:
+        is_linked = row.link is not None
+        if not is_linked and edits.constant_for(self._scope.types, row.param) is None:
+            return
+        text = self.tr("Unlink") if is_linked else self.tr("Make it an input")
+        action = QAction(text, menu)
+        action.setData(row.param.name)
+        action.triggered.connect(self._unlink_chosen if is_linked else self._make_input)
+        menu.addSeparator()
+        menu.addAction(action)
+
+    def _unlink_chosen(self) -> None:
+        action = self.sender()
+        if isinstance(action, QAction):
+            self._unlink(action.data())
+
+    def _make_input(self) -> None:
+        """Let the parameter of all nodes that are shown come from one new node, which takes the first one's over."""
+        action = self.sender()
+        if not isinstance(action, QAction):
+            return
+        name = action.data()
+        try:
+            workflow, _ = edits.make_input(
+                self._scope.workflow, self._document.types, self._ids[0], name, sharing=self._ids
+            )
+        except GraphError as error:
+            self.rows[name].show_error(_reason(error))
+            return
+        self._scope.edit(workflow, self.tr("Make {0} an input").format(self._address(name)))
+
+    def _offer_exposure(self, menu: QMenu, row: ParamRow) -> None:
+        group = self._scope.group
+        if group is None or len(self._ids) != 1:
             return
         action = QAction(self.tr("Show on the node of {0}").format(group), menu)
         shown = self._document.workflow.groups[group].params
