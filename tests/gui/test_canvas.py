@@ -636,7 +636,9 @@ def test_h_collapses_to_the_title_and_links_follow(hand: Hand) -> None:
 
 
 def sockets(hand: Hand, name: str) -> set[str]:
-    return {one.name for one in hand.canvas.content.nodes[NodeId(name)].layout.sockets}
+    """The inputs and outputs that a node shows; parameters have theirs at their rows."""
+    layout = hand.canvas.content.nodes[NodeId(name)].layout
+    return {one.name for one in layout.sockets if not one.is_param}
 
 
 def test_ctrl_h_hides_the_sockets_that_nothing_needs_and_says_how_many(hand: Hand) -> None:
