@@ -15,12 +15,15 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from io import BufferedReader
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from studio.errors import FileError
 from studio.graph import Json
 
 T = TypeVar("T")
+
+_NO_MIGRATIONS: Mapping[int, str] = MappingProxyType({})
 
 _BUSY_S = 5.0
 _RACY_NS = 2_000_000_000
@@ -41,9 +44,19 @@ class Database:
     """
 
     def __init__(
-        self, path: Path | None, *, application: int, version: int, schema: str, synchronous: str
+        self,
+        path: Path | None,
+        *,
+        application: int,
+        version: int,
+        schema: str,
+        synchronous: str,
+        migrations: Mapping[int, str] = _NO_MIGRATIONS,
     ) -> None:
-        """``schema``: CREATE statements; a file with another ``application`` or ``version`` is foreign."""
+        """``schema``: a CREATE statement; a file with another ``application`` or ``version`` is foreign.
+
+        ``migrations``: by older version, the statement that makes a file of that version one of the next.
+        """
         self.path = path
         self.problem: str | None = None
         self.is_fresh = False
@@ -51,6 +64,7 @@ class Database:
         self._application = application
         self._version = version
         self._schema = schema
+        self._migrations = migrations
         self._synchronous = synchronous
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -129,13 +143,21 @@ class Database:
         if self._marks(connection) == expected:  # another process came first
             connection.execute("ROLLBACK")
             return
-        if tables:
+        application, found = self._marks(connection)
+        older = range(found, self._version)
+        if tables and application == self._application and older:
+            if not set(older) <= self._migrations.keys():
+                raise sqlite3.DatabaseError(f"it is of version {found}")
+            for step in older:
+                connection.execute(self._migrations[step])
+        elif tables:
             raise sqlite3.DatabaseError("it holds the tables of something else")
-        connection.execute(f"PRAGMA application_id={self._application}")
+        else:
+            connection.execute(f"PRAGMA application_id={self._application}")
+            connection.execute(self._schema)
         connection.execute(f"PRAGMA user_version={self._version}")
-        connection.execute(self._schema)
         connection.execute("COMMIT")
-        self.is_fresh = True
+        self.is_fresh = not tables
 
     @staticmethod
     def _marks(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QDateTime, QLocale, QObject, QThreadPool, QTimer, Signal
-from PySide6.QtGui import QImage
 
 from studio.comparison import Change, changes, environment, models
 from studio.errors import StudioError
@@ -17,6 +16,7 @@ from studio.gui import edits
 from studio.gui.compare_panel import ComparePanel, stands_for, told
 from studio.gui.gallery import Entry
 from studio.gui.history import History
+from studio.gui.recalling import Recalling
 from studio.gui.showing import Showing
 from studio.gui.surface import Slot
 from studio.workflow import Workflow, complete, loads, migrate, parse
@@ -54,12 +54,19 @@ class Comparing(QObject):
     _measured = Signal(int, object)
 
     def __init__(
-        self, panel: ComparePanel, history: History, showing: Showing, types: Types, parent: QObject
+        self,
+        panel: ComparePanel,
+        history: History,
+        showing: Showing,
+        recalling: Recalling,
+        types: Types,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._panel = panel
         self._history = history
         self._showing = showing
+        self._recalling = recalling
         self._types = types
         self._page: Page | None = None
         self._entries: tuple[Entry, ...] = ()
@@ -98,7 +105,9 @@ class Comparing(QObject):
     def compare(self, earlier: Entry, later: Entry) -> None:
         """Compare two pictures of the history: A the earlier, B the later."""
         self._entries = (earlier, later)
-        self._showing.compare(self._image(earlier), self._image(later), live=None)
+        self._showing.compare(
+            self._recalling.picture(earlier), self._recalling.picture(later), live=None
+        )
         self._renew()
         self.began.emit()
 
@@ -109,7 +118,7 @@ class Comparing(QObject):
         self._entries = (entry,)
         last = self._page.last
         mine = (last.whole(), last.node, last.path) if last is not None else None
-        self._showing.compare(self._image(entry), mine, live="B")
+        self._showing.compare(self._recalling.picture(entry), mine, live="B")
         self._renew()
         self.began.emit()
 
@@ -122,13 +131,6 @@ class Comparing(QObject):
         self._panel.clear()
         if was_comparing:
             self._showing.end_comparison()
-
-    def _image(self, entry: Entry) -> tuple[QImage, str, Path | None]:
-        image = QImage(str(entry.path))
-        if not image.isNull():
-            return image, entry.path.name, entry.path
-        name = self.tr("{} (the file is gone)").format(entry.path.name)
-        return self._history.thumbnail(entry), name, None
 
     def _changed(self, change: object) -> None:
         if len(self._entries) == 1:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from PySide6.QtCore import QCoreApplication
 
 from studio.facts import Database
 
 PAGE = 200
 """Entries that are read at once."""
 
-_FIELDS = "id, time_ms, path, pixels_sha256, node, title, prompt"
+_FIELDS = "id, time_ms, path, pixels_sha256, node, title, prompt, starred"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,87 @@ class Entry:
     node: str
     title: str
     prompt: str
+    is_starred: bool = False
+    """One of the favourites."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for: an entry must have all of it."""
+
+    words: str = ""
+    """Each occurs in prompt, title, node or file name."""
+    since_ms: int | None = None
+    before_ms: int | None = None
+    only_starred: bool = False
+
+    @staticmethod
+    def parse(text: str, now: datetime, *, only_starred: bool = False) -> Search:
+        """Read what somebody typed: words, and days as ``2025-01-31``, ``2025-01``, ``today``, ``yesterday``.
+
+        The words for days are those of the interface's language as well.
+        """
+        words: list[str] = []
+        since: datetime | None = None
+        before: datetime | None = None
+        for word in text.split():
+            days = _days(word.casefold(), now)
+            if days is None:
+                words.append(word)
+                continue
+            since = max(since, days[0]) if since else days[0]
+            before = min(before, days[1]) if before else days[1]
+        return Search(" ".join(words), _ms(since), _ms(before), only_starred)
+
+    def conditions(self) -> tuple[list[str], list[str | int]]:
+        """As conditions of a query, and the values for their places."""
+        words = self.words.casefold().split()
+        conditions = ["instr(words, ?) > 0" for _ in words]
+        values: list[str | int] = list(words)
+        for condition, moment in (("time_ms >= ?", self.since_ms), ("time_ms < ?", self.before_ms)):
+            if moment is not None:
+                conditions.append(condition)
+                values.append(moment)
+        if self.only_starred:
+            conditions.append("starred")
+        return conditions, values
+
+
+def _entry(row: tuple[int, int, str, str, str, str, str, int]) -> Entry:
+    number, time_ms, path, pixels_sha256, node, title, prompt, starred = row
+    return Entry(number, time_ms, Path(path), pixels_sha256, node, title, prompt, bool(starred))
+
+
+_EVERYTHING = Search()
+_DATE = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?\Z")
+
+
+def _days(word: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """The first moment of what a word names, and the first after it; None if it names no day or month."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    ago = {"today": 0, "yesterday": 1, _tr("today"): 0, _tr("yesterday"): 1}.get(word)
+    if ago is not None:
+        begin = today - timedelta(days=ago)
+        return begin, begin + timedelta(days=1)
+    found = _DATE.match(word)
+    if found is None:
+        return None
+    year, month, day = found.groups()
+    try:
+        begin = today.replace(year=int(year), month=int(month), day=int(day or 1))
+    except ValueError:
+        return None
+    if day:
+        return begin, begin + timedelta(days=1)
+    return begin, (begin + timedelta(days=32)).replace(day=1)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return round(moment.timestamp() * 1000) if moment is not None else None
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Gallery", text)
 
 
 class Gallery:
@@ -37,13 +122,15 @@ class Gallery:
         self._database = Database(
             path,
             application=0x456D6C68,
-            version=1,
+            version=2,
             # workflow and thumbnail last: what is read and searched for a page lies before them
             schema="CREATE TABLE pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, "
             "time_ms INTEGER NOT NULL, path TEXT NOT NULL, pixels_sha256 TEXT NOT NULL, "
             "node TEXT NOT NULL, title TEXT NOT NULL, prompt TEXT NOT NULL, words TEXT NOT NULL, "
+            "starred INTEGER NOT NULL DEFAULT 0, "
             "workflow TEXT NOT NULL, thumbnail BLOB NOT NULL, UNIQUE (path, pixels_sha256))",
             synchronous="NORMAL",
+            migrations={1: "ALTER TABLE pictures ADD COLUMN starred INTEGER NOT NULL DEFAULT 0"},
         )
         self._database.run(lambda connection: None, None)
 
@@ -69,22 +156,27 @@ class Gallery:
         words = f"{prompt}\n{title}\n{node}\n{path.name}".casefold()
         row = (time_ms, str(path), pixels_sha256, node, title, prompt, words, workflow, thumbnail)
 
-        def insert(connection: sqlite3.Connection) -> int:
+        def insert(connection: sqlite3.Connection) -> tuple[int, bool]:
+            known = connection.execute(
+                "SELECT starred FROM pictures WHERE path = ? AND pixels_sha256 = ?",
+                (str(path), pixels_sha256),
+            ).fetchone()
+            starred = bool(known and known[0])
             cursor = connection.execute(
                 "INSERT OR REPLACE INTO pictures (time_ms, path, pixels_sha256, node, title, prompt, "
-                "words, workflow, thumbnail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
+                "words, workflow, thumbnail, starred) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, starred),
             )
-            return cursor.lastrowid or 0
+            return cursor.lastrowid or 0, starred
 
-        number = self._database.run(insert, 0, writes=True)
-        return Entry(number, time_ms, path, pixels_sha256, node, title, prompt)
+        number, starred = self._database.run(insert, (0, False), writes=True)
+        return Entry(number, time_ms, path, pixels_sha256, node, title, prompt, is_starred=starred)
 
-    def page(self, search: str = "", before: int | None = None, limit: int = PAGE) -> list[Entry]:
-        """The latest entries, or those older than the entry ``before``, in which every word of ``search`` occurs."""
-        words = search.casefold().split()
-        conditions = ["instr(words, ?) > 0" for _ in words]
-        values: list[str | int] = list(words)
+    def page(
+        self, search: Search = _EVERYTHING, before: int | None = None, limit: int = PAGE
+    ) -> list[Entry]:
+        """The latest entries, or those older than the entry ``before``, that have what is searched for."""
+        conditions, values = search.conditions()
         if before is not None:
             conditions.append("id < ?")
             values.append(before)
@@ -93,10 +185,21 @@ class Gallery:
 
         def read(connection: sqlite3.Connection) -> list[Entry]:
             rows = connection.execute(query, (*values, limit)).fetchall()
-            return [Entry(row[0], row[1], Path(row[2]), *row[3:]) for row in rows]
+            return [_entry(row) for row in rows]
 
         nothing: list[Entry] = []
         return self._database.run(read, nothing)
+
+    def star(self, entries: Sequence[int], is_starred: bool) -> None:
+        """Make entries favourites, or no longer."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "UPDATE pictures SET starred = ? WHERE id = ?",
+                [(is_starred, entry) for entry in entries],
+            )
+
+        self._database.run(write, None, writes=True)
 
     def count(self) -> int:
         """How many pictures are remembered."""
@@ -108,7 +211,7 @@ class Gallery:
         )
 
     def thumbnail(self, entry: int) -> bytes:
-        """The thumbnail of an entry as PNG; empty if there is no such entry."""
+        """The thumbnail of an entry, the bytes of an image file; empty if there is no such entry."""
         found = self._field("thumbnail", entry)
         return found if isinstance(found, bytes) else b""
 

@@ -3,202 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QBuffer,
-    QByteArray,
-    QDateTime,
-    QEvent,
-    QIODevice,
-    QItemSelection,
-    QLocale,
-    QMimeData,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QSize,
-    Qt,
-    QTimer,
-    QUrl,
-    Signal,
-)
-from PySide6.QtGui import QDesktopServices, QIcon, QImage, QImageWriter, QPixmap
+from PySide6.QtCore import QItemSelection, QModelIndex, QPoint, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
+    QBoxLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListView,
     QMenu,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from studio.gui.focus_keys import FocusKey, FocusKeys
-from studio.gui.gallery import PAGE, Entry, Gallery
+from studio.gui.gallery import Entry, Gallery, Search
+from studio.gui.history_list import HistoryList, HistoryModel, thumbnail
 from studio.gui.theme import Theme, icon
-from studio.gui.viewer import picture_mime
 
-THUMBNAIL_PX = 128
-_KEPT_ICONS = 600
 _SEARCH_DELAY_MS = 150
-_Index = QModelIndex | QPersistentModelIndex
-_ROOT = QModelIndex()
-
-
-def thumbnail_png(image: QImage) -> bytes:
-    """A picture of at most 128 px as PNG."""
-    small = image
-    if max(image.width(), image.height()) > THUMBNAIL_PX:
-        small = image.scaled(
-            THUMBNAIL_PX,
-            THUMBNAIL_PX,
-            Qt.AspectRatioMode.KeepAspectRatio,
-            Qt.TransformationMode.SmoothTransformation,
-        )
-    data = QByteArray()
-    buffer = QBuffer(data)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    QImageWriter(buffer, QByteArray(b"PNG")).write(small)
-    return bytes(data.data())
-
-
-class HistoryModel(QAbstractListModel):
-    """The entries of a gallery that match a search, read page by page as one scrolls; thumbnails as they are seen."""
-
-    def __init__(self, gallery: Gallery, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._gallery = gallery
-        self._search = ""
-        self._entries: list[Entry] = []
-        self._has_more = True
-        self._icons: dict[int, QIcon] = {}
-        self.search("")
-
-    def search(self, text: str) -> None:
-        """Show the entries in which every word occurs; none: all."""
-        self.beginResetModel()
-        self._search = text
-        self._entries = self._gallery.page(text)
-        self._has_more = len(self._entries) == PAGE
-        self.endResetModel()
-
-    @property
-    def searched(self) -> str:
-        """What was searched for last."""
-        return self._search
-
-    def entry(self, index: _Index) -> Entry:
-        """The entry of a row."""
-        return self._entries[index.row()]
-
-    def put_first(self, entry: Entry) -> None:
-        """Show an entry that was just added to the gallery, if it matches the search."""
-        known = [
-            row
-            for row, each in enumerate(self._entries)
-            if (each.path, each.pixels_sha256) == (entry.path, entry.pixels_sha256)
-        ]
-        self._take(known)
-        if [found.id for found in self._gallery.page(self._search, limit=1)] == [entry.id]:
-            self.beginInsertRows(_ROOT, 0, 0)
-            self._entries.insert(0, entry)
-            self.endInsertRows()
-
-    def remove(self, indexes: Sequence[_Index]) -> None:
-        """Forget entries; their files stay."""
-        rows = sorted(index.row() for index in indexes)
-        self._gallery.remove([self._entries[row].id for row in rows])
-        self._take(rows)
-
-    def _take(self, rows: Sequence[int]) -> None:
-        for row in reversed(rows):
-            self.beginRemoveRows(_ROOT, row, row)
-            self._icons.pop(self._entries.pop(row).id, None)
-            self.endRemoveRows()
-
-    # --- what Qt asks
-
-    def rowCount(self, parent: _Index = _ROOT) -> int:
-        """Entries read so far."""
-        return 0 if parent.isValid() else len(self._entries)
-
-    def canFetchMore(self, parent: _Index) -> bool:
-        """Whether there may be older entries."""
-        return self._has_more and not parent.isValid()
-
-    def fetchMore(self, parent: _Index) -> None:
-        """Read the next page."""
-        last = self._entries[-1].id if self._entries else None
-        found = self._gallery.page(self._search, before=last)
-        self._has_more = len(found) == PAGE
-        if found:
-            start = len(self._entries)
-            self.beginInsertRows(_ROOT, start, start + len(found) - 1)
-            self._entries += found
-            self.endInsertRows()
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Prompt, thumbnail, and all about an entry as its tool tip."""
-        entry = self.entry(index)
-        if role == Qt.ItemDataRole.DisplayRole:
-            return " ".join((entry.prompt or entry.title or entry.path.name).split())
-        if role == Qt.ItemDataRole.DecorationRole:
-            return self._icon(entry.id)
-        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
-            return self._told(entry)
-        return None
-
-    def _told(self, entry: Entry) -> str:
-        when = QDateTime.fromMSecsSinceEpoch(entry.time_ms)
-        lines = [
-            entry.prompt,
-            " · ".join(part for part in (entry.title, entry.node) if part),
-            QLocale().toString(when, QLocale.FormatType.ShortFormat),
-            str(entry.path),
-        ]
-        if not entry.path.is_file():
-            lines.append(self.tr("The file is gone; its workflow can still be opened"))
-        return "\n".join(line for line in lines if line)
-
-    def _icon(self, entry: int) -> QIcon:
-        found = self._icons.get(entry)
-        if found is None:
-            pixmap = QPixmap()
-            pixmap.loadFromData(self._gallery.thumbnail(entry))
-            found = QIcon(pixmap)
-            if len(self._icons) >= _KEPT_ICONS:
-                del self._icons[next(iter(self._icons))]
-            self._icons[entry] = found
-        return found
-
-    def flags(self, index: _Index) -> Qt.ItemFlag:
-        """Entries can be dragged out."""
-        return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
-
-    def supportedDragActions(self) -> Qt.DropAction:
-        """Dragging leaves the file where it is."""
-        return Qt.DropAction.CopyAction
-
-    def mimeTypes(self) -> list[str]:
-        """Files."""
-        return ["text/uri-list"]
-
-    def mimeData(self, indexes: Sequence[_Index]) -> QMimeData:
-        """The files of entries, as far as they are still there."""
-        paths = [self.entry(index).path for index in indexes]
-        return picture_mime([path for path in paths if path.is_file()])
-
-
-class _List(QListView):
-    keys = FocusKeys()
-
-    def event(self, event: QEvent) -> bool:
-        """Take the keys that are ours before anything else."""
-        return self.keys.handle(event) or super().event(event)
+_LOW_PX = 150
+"""Up to this height the search stands beside the pictures: a row of them needs the height more."""
+_BESIDE_PX = 170
 
 
 class History(QWidget):
@@ -206,12 +36,19 @@ class History(QWidget):
 
     workflow_opened = Signal(str, str)
     """The text of a workflow file, and a title for it."""
+    pasted = Signal(object)
+    """An Entry whose nodes are wanted in the document."""
+    restored = Signal(object)
+    """An Entry whose parameters are wanted in the document."""
     shown = Signal(object)
-    """An ``Entry`` whose file is to be shown in the viewer."""
+    """An Entry that is to be shown in the viewer."""
+    put_beside = Signal(object)
+    """An Entry that is to be B in the viewer."""
     compared = Signal(object, object)
     """Two entries, the earlier and the later."""
     compared_with_document = Signal(object)
     """An entry."""
+    status = Signal(str)
 
     def __init__(self, gallery: Gallery, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -220,8 +57,14 @@ class History(QWidget):
         self.model = HistoryModel(gallery, self)
         self.setAccessibleName(self.tr("History"))
         self.field = QLineEdit(self)
-        self.field.setPlaceholderText(self.tr("Search prompts"))
-        self.field.setAccessibleName(self.tr("Search prompts"))
+        self.field.setPlaceholderText(self.tr("Search"))
+        self.field.setAccessibleName(self.tr("Search the history"))
+        self.field.setToolTip(
+            self.tr(
+                "Words of the prompt, the title, the node or the file; days as 2025-01-31, "
+                "2025-01, today, yesterday"
+            )
+        )
         self.field.setClearButtonEnabled(True)
         self._search_icon = self.field.addAction(
             icon("search", theme), QLineEdit.ActionPosition.LeadingPosition
@@ -232,51 +75,44 @@ class History(QWidget):
         self._waiting.timeout.connect(self._search)
         self.field.textChanged.connect(self._typed)
         self.field.returnPressed.connect(self._search)
+        self.favourites = QToolButton(self)
+        self.favourites.setCheckable(True)
+        self.favourites.setAutoRaise(True)
+        self.favourites.setAccessibleName(self.tr("Favourites only"))
+        self.favourites.setToolTip(self.tr("Favourites only; S makes one"))
+        self.favourites.toggled.connect(self._search)
         self._count = QLabel(self)
         self._count.setProperty("role", "dim")
-        self.list = _List(self)
+        self.list = HistoryList(theme, self)
         self.list.setModel(self.model)
         self.list.setAccessibleName(self.tr("Finished pictures"))
-        self.list.setViewMode(QListView.ViewMode.IconMode)
-        self.list.setResizeMode(QListView.ResizeMode.Adjust)
-        self.list.setMovement(QListView.Movement.Static)
-        self.list.setUniformItemSizes(True)
-        self.list.setIconSize(QSize(THUMBNAIL_PX, THUMBNAIL_PX))
-        height = THUMBNAIL_PX + self.fontMetrics().height() + 16
-        self.list.setGridSize(QSize(THUMBNAIL_PX + 16, height))
-        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.list.setDragEnabled(True)
-        self.list.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._open_menu)
         self.list.doubleClicked.connect(self.show_selected)
-        self.list.keys = self.keys = FocusKeys(
-            (
-                FocusKey(("Return", "Enter"), self.tr("Show in the viewer"), self.show_selected),
-                FocusKey(("O",), self.tr("Open the workflow"), self.open_workflow),
-                FocusKey(("C",), self.tr("Compare the two selected"), self.compare),
-                FocusKey(("D",), self.tr("Compare with the document"), self.compare_with_document),
-                FocusKey(("R",), self.tr("Reveal the file"), self.reveal),
-                FocusKey(("Del",), self.tr("Remove from the history"), self.remove),
-            )
-        )
+        self.list.dropped_on.connect(self._dropped)
+        self.list.keys = self.keys = FocusKeys(self._table())
         self._empty = QLabel(self.list.viewport())
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setWordWrap(True)
         self._empty.setProperty("role", "dim")
         row = QHBoxLayout()
+        row.setSpacing(2)
         row.addWidget(self.field, 1)
-        row.addWidget(self._count)
+        row.addWidget(self.favourites)
+        self._beside = QWidget(self)
+        self._head = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._beside)
+        self._head.setContentsMargins(0, 0, 0, 0)
+        self._head.addLayout(row, 1)
+        self._head.addWidget(self._count)
+        self._head.addStretch(0)
         inside = QVBoxLayout(self.list.viewport())
         inside.addWidget(self._empty)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        layout.addWidget(self.list, 1)
+        self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
+        self._layout.setContentsMargins(4, 4, 4, 4)
+        self._layout.setSpacing(4)
+        self._layout.addWidget(self._beside)
+        self._layout.addWidget(self.list, 1)
+        self.setFocusProxy(self.list)
         self.list.selectionModel().selectionChanged.connect(self._selection_changed)
         for changed in (
             self.model.rowsInserted,
@@ -284,12 +120,48 @@ class History(QWidget):
             self.model.modelReset,
         ):
             changed.connect(self._refresh)
+        self.set_theme(theme)
         self._refresh()
+
+    def _table(self) -> tuple[FocusKey, ...]:
+        return (
+            FocusKey(("Return", "Enter"), self.tr("Show in the viewer"), self.show_selected),
+            FocusKey(("C",), self.tr("Compare the two selected"), self.compare),
+            FocusKey(("D",), self.tr("Compare with the document"), self.compare_with_document),
+            FocusKey(("B",), self.tr("Show as B in the viewer"), self.show_beside),
+            FocusKey(("O",), self.tr("Open the workflow"), self.open_workflow),
+            FocusKey(("P",), self.tr("Paste its nodes into the document"), self.paste),
+            FocusKey(("V",), self.tr("Restore its parameters in the document"), self.restore),
+            FocusKey(("S",), self.tr("A favourite, or no longer"), self.toggle_star),
+            FocusKey(("Ctrl+C",), self.tr("Copy the picture"), self.copy),
+            FocusKey(("R",), self.tr("Reveal the file"), self.reveal),
+            FocusKey(("Ctrl++", "Ctrl+="), self.tr("Larger pictures"), self.list.larger),
+            FocusKey(("Ctrl+-",), self.tr("Smaller pictures"), self.list.smaller),
+            FocusKey(("Ctrl+F", "/"), self.tr("Search"), self.field.setFocus),
+            FocusKey(("Del",), self.tr("Remove from the history"), self.remove),
+        )
 
     def set_theme(self, theme: Theme) -> None:
         """Show in other colours."""
         self._theme = theme
         self._search_icon.setIcon(icon("search", theme))
+        self.favourites.setIcon(icon("star", theme))
+        self.list.set_theme(theme)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where it is low, let the search stand beside the pictures."""
+        super().resizeEvent(event)
+        is_low = self.height() < _LOW_PX
+        across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        self._layout.setDirection(across if is_low else down)
+        self._head.setDirection(down if is_low else across)
+        self._head.setStretch(2, 1 if is_low else 0)
+        self._beside.setMaximumWidth(_BESIDE_PX if is_low else 16777215)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again which files are there."""
+        super().showEvent(event)
+        self.model.look_again()
 
     def add(
         self,
@@ -311,7 +183,7 @@ class History(QWidget):
             title=title,
             prompt=prompt,
             workflow=workflow,
-            thumbnail=thumbnail_png(image),
+            thumbnail=thumbnail(image),
         )
         self.model.put_first(entry)
 
@@ -323,34 +195,10 @@ class History(QWidget):
         rows = sorted(self.list.selectionModel().selectedIndexes(), key=QModelIndex.row)
         return [self.model.entry(index) for index in rows]
 
-    def show_selected(self) -> None:
-        """Ask to show the latest selected picture, if its file is there."""
-        selected = self.selected
-        if selected and selected[0].path.is_file():
-            self.shown.emit(selected[0])
-
-    def open_workflow(self) -> None:
-        """Ask to open the workflow of the latest selected picture."""
+    def _with_first(self, act: Callable[[Entry], None]) -> None:
         selected = self.selected
         if selected:
-            workflow = self._gallery.workflow(selected[0].id)
-            self.workflow_opened.emit(workflow, selected[0].title or selected[0].path.stem)
-
-    def compare(self) -> None:
-        """Ask to compare the two selected pictures."""
-        selected = self.selected
-        if self._can_compare(selected):
-            self.compared.emit(selected[1], selected[0])
-
-    @staticmethod
-    def _can_compare(selected: Sequence[Entry]) -> bool:
-        return len(selected) == 2
-
-    def compare_with_document(self) -> None:
-        """Ask to compare the latest selected picture with the document in front."""
-        selected = self.selected
-        if selected:
-            self.compared_with_document.emit(selected[0])
+            act(selected[0])
 
     def workflow(self, entry: Entry) -> str:
         """The workflow file of an entry."""
@@ -360,11 +208,81 @@ class History(QWidget):
         """The small picture of an entry, which outlives its file."""
         return QImage.fromData(self._gallery.thumbnail(entry.id))
 
+    def show_selected(self) -> None:
+        """Ask to show the latest selected picture."""
+        self._with_first(self.shown.emit)
+
+    def show_beside(self) -> None:
+        """Ask to show the latest selected picture as B."""
+        self._with_first(self.put_beside.emit)
+
+    def open_workflow(self) -> None:
+        """Ask to open the workflow of the latest selected picture."""
+        self._with_first(self._open)
+
+    def _open(self, entry: Entry) -> None:
+        self.workflow_opened.emit(self.workflow(entry), entry.title or entry.path.stem)
+
+    def paste(self) -> None:
+        """Ask for the nodes of the latest selected picture in the document."""
+        self._with_first(self.pasted.emit)
+
+    def restore(self) -> None:
+        """Ask for the parameters of the latest selected picture in the document."""
+        self._with_first(self.restored.emit)
+
+    def compare(self) -> None:
+        """Ask to compare the two selected pictures."""
+        selected = self.selected
+        if len(selected) == 2:
+            self.compared.emit(selected[1], selected[0])
+        else:
+            self.status.emit(self.tr("Select two pictures to compare"))
+
+    def compare_with_document(self) -> None:
+        """Ask to compare the latest selected picture with the document in front."""
+        self._with_first(self.compared_with_document.emit)
+
+    def _dropped(self, dragged: int, target: int) -> None:
+        pair = [self.model.entry(self.model.index(row)) for row in (dragged, target)]
+        self.compared.emit(*sorted(pair, key=_age))
+
+    def toggle_star(self) -> None:
+        """Make the selected pictures favourites; if all are, no longer."""
+        selected = self.selected
+        is_on = not all(entry.is_starred for entry in selected)
+        self.model.star(self.list.selectionModel().selectedIndexes(), is_on)
+        if self.favourites.isChecked() and not is_on:
+            self._search()
+
+    def copy(self) -> None:
+        """Put the latest selected picture on the clipboard, as pixels and as a file."""
+        selected = self.selected
+        if not selected:
+            return
+        mime = self.model.mimeData(self.list.selectionModel().selectedIndexes())
+        image = QImage(str(selected[0].path))
+        if image.isNull():
+            self._tell_gone(selected[0])
+            return
+        mime.setImageData(image)
+        QGuiApplication.clipboard().setMimeData(mime)
+        self.status.emit(self.tr("Picture copied"))
+
+    def _tell_gone(self, entry: Entry) -> None:
+        words = self.tr("{} is gone; its workflow can still be opened (O)")
+        self.status.emit(words.format(entry.path))
+
     def reveal(self) -> None:
         """Open the folder of the latest selected picture."""
         selected = self.selected
-        if selected and selected[0].path.parent.is_dir():
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(selected[0].path.parent)))
+        if not selected:
+            return
+        folder = selected[0].path.parent
+        if folder.is_dir():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+        else:
+            self.status.emit(self.tr("The folder {} is gone").format(folder))
 
     def remove(self) -> None:
         """Remove the selected pictures from the history; their files stay."""
@@ -373,19 +291,34 @@ class History(QWidget):
     def menu(self) -> QMenu:
         """What can be done with the selected pictures."""
         selected = self.selected
-        there = bool(selected) and selected[0].path.is_file()
+        some, one, two = bool(selected), len(selected) == 1, len(selected) == 2
+        there = some and selected[0].path.is_file()
+        are_starred = some and all(entry.is_starred for entry in selected)
+        star = self.tr("No favourite any more\tS") if are_starred else self.tr("A favourite\tS")
         menu = QMenu(self)
-        for text, run, enabled in (
-            (self.tr("Show in the viewer\tReturn"), self.show_selected, there),
-            (self.tr("Compare the two selected\tC"), self.compare, self._can_compare(selected)),
-            (self.tr("Compare with the document\tD"), self.compare_with_document, bool(selected)),
-            (self.tr("Open the workflow\tO"), self.open_workflow, len(selected) == 1),
-            (self.tr("Reveal the file\tR"), self.reveal, bool(selected)),
-            (self.tr("Remove from the history\tDel"), self.remove, bool(selected)),
-        ):
+        entries: Sequence[tuple[str, Callable[[], object], bool] | None] = (
+            (self.tr("Show in the viewer\tReturn"), self.show_selected, some),
+            (self.tr("Show as B in the viewer\tB"), self.show_beside, some),
+            (self.tr("Compare the two selected\tC"), self.compare, two),
+            (self.tr("Compare with the document\tD"), self.compare_with_document, some),
+            None,
+            (self.tr("Open the workflow\tO"), self.open_workflow, one),
+            (self.tr("Paste its nodes into the document\tP"), self.paste, one),
+            (self.tr("Restore its parameters in the document\tV"), self.restore, one),
+            None,
+            (star, self.toggle_star, some),
+            (self.tr("Copy the picture\tCtrl+C"), self.copy, there),
+            (self.tr("Reveal the file\tR"), self.reveal, some),
+            (self.tr("Remove from the history\tDel"), self.remove, some),
+        )
+        for entry in entries:
+            if entry is None:
+                menu.addSeparator()
+                continue
+            text, run, is_enabled = entry
             action = menu.addAction(text)
             action.triggered.connect(run)
-            action.setEnabled(enabled)
+            action.setEnabled(is_enabled)
         return menu
 
     def _open_menu(self, position: QPoint) -> None:
@@ -401,8 +334,10 @@ class History(QWidget):
 
     def _search(self) -> None:
         self._waiting.stop()
-        if self.field.text() != self.model.searched:
-            self.model.search(self.field.text())
+        starred = self.favourites.isChecked()
+        wanted = Search.parse(self.field.text(), datetime.now().astimezone(), only_starred=starred)
+        if wanted != self.model.searched or starred:
+            self.model.search(wanted)
 
     def _selection_changed(self, new: QItemSelection, old: QItemSelection) -> None:
         self._refresh()
@@ -410,14 +345,20 @@ class History(QWidget):
     def _refresh(self) -> None:
         total = self._gallery.count()
         chosen = len(self.list.selectionModel().selectedIndexes())
-        text = self.tr("{count} pictures").format(count=total)
+        pictures = self.tr("{count} pictures") if total != 1 else self.tr("{count} picture")
+        text = pictures.format(count=total)
         if chosen:
             text = self.tr("{chosen} of {count}").format(chosen=chosen, count=total)
         self._count.setText(text)
         is_empty = self.model.rowCount() == 0
         self._empty.setVisible(is_empty)
-        self._empty.setText(
-            self.tr("No prompt has these words")
-            if total
-            else self.tr("Pictures that you make appear here")
-        )
+        if not total:
+            self._empty.setText(self.tr("Pictures that you make appear here"))
+        elif self.favourites.isChecked() and not self.field.text().strip():
+            self._empty.setText(self.tr("No favourites yet: S makes one of a picture"))
+        else:
+            self._empty.setText(self.tr("No picture has all of that"))
+
+
+def _age(entry: Entry) -> int:
+    return entry.id

@@ -36,7 +36,8 @@ class Page(QWidget):
         self.canvas = Canvas(document, theme)
         self.failure = FailureBar(theme)
         self.pictures: dict[str, Pictured] = {}
-        """The last finished picture of each node."""
+        """The last finished picture of each node, of a batch the first."""
+        self._batches: dict[str, dict[int, Pictured]] = {}
         self.viewed: str | None = None
         """The node that the viewer follows; None: whatever comes last."""
         self.last: Pictured | None = None
@@ -97,7 +98,15 @@ class Page(QWidget):
         self.canvas.set_thumbnail(node, image)
         self.previewed.emit(node, image, step, steps)
 
+    def batch(self, node: str) -> list[Pictured]:
+        """The last finished pictures of a node, as far as they have come."""
+        return [made for _, made in sorted(self._batches.get(node, {}).items())]
+
     def _pictured(self, made: Pictured) -> None:
+        batch = self._batches.setdefault(made.node, {})
+        if any(other.key != made.key for other in batch.values()):
+            batch.clear()
+        batch[made.index] = made
         if made.index == 0:
             self.canvas.set_thumbnail(made.node, made.image)
             self.pictures[made.node] = made

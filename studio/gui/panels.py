@@ -24,6 +24,7 @@ from studio.gui.outline import Outline
 from studio.gui.painting import Painting
 from studio.gui.plan_panel import LogPanel, PlanPanel
 from studio.gui.queue_panel import QueuePanel
+from studio.gui.recalling import Recalling
 from studio.gui.runner import Runner
 from studio.gui.scope import split
 from studio.gui.scrubber import Scrubber
@@ -75,7 +76,10 @@ class Panels(QObject):
         self.log = LogPanel()
         self.comparison = ComparePanel(theme)
         self.showing = Showing(self.viewer, self.history, runner, self)
-        self.comparing = Comparing(self.comparison, self.history, self.showing, types, self)
+        self.recalling = Recalling(self.history, self.showing, self)
+        self.comparing = Comparing(
+            self.comparison, self.history, self.showing, self.recalling, types, self
+        )
         self.painting = Painting(self.mask, self.showing, runner, theme, self)
         self.trajectory = Trajectory(self.scrubber, self.showing, runner, types, self)
         self._state = QByteArray()
@@ -133,6 +137,21 @@ class Panels(QObject):
         window.resizeDocks([docks["viewer"], docks["inspector"]], [420, 340], vertical)
 
     def _table(self) -> Iterator[Action]:
+        for id_, text, run, keys in (
+            ("wipe", self.tr("Wipe between A and B"), self.viewer.toggle_wipe, ("W",)),
+            ("side", self.tr("A and B side by side"), self.viewer.toggle_side, ()),
+            ("difference", self.tr("Difference of A and B"), self.viewer.toggle_difference, ()),
+            (
+                "whole",
+                self.tr("Picture on the whole screen"),
+                self.viewer.toggle_whole,
+                ("Shift+F11",),
+            ),
+        ):
+            yield Action(
+                f"viewer.{id_}", "View", text, run, keys, section="viewer",
+                is_enabled=self._has_page,
+            )  # fmt: skip
         for number, (name, dock) in enumerate(self.docks.items(), 1):
             yield Action(
                 f"view.{name}",
@@ -245,9 +264,10 @@ class Panels(QObject):
 
     def _connect(self) -> None:
         self.viewer.status.connect(self.status)
-        for part in (self.showing, self.comparing, self.painting, self.trajectory):
+        for part in (self.showing, self.recalling, self.comparing, self.painting, self.trajectory):
             part.status.connect(self.status)
         self.comparing.failed.connect(self.failed)
+        self.recalling.failed.connect(self.failed)
         self.comparing.began.connect(self._show_comparison)
         self.showing.failed.connect(self.failed)
         self.trajectory.failed.connect(self.failed)
@@ -326,7 +346,7 @@ class Panels(QObject):
         document = page.document if page is not None else self._empty
         self.inspector.set_document(document)
         self.outline.set_document(document)
-        for part in (self.painting, self.trajectory, self.comparing, self.showing):
+        for part in (self.painting, self.trajectory, self.comparing, self.recalling, self.showing):
             part.show_page(page)
         if page is None:
             return

@@ -11,13 +11,16 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
 from studio.errors import StudioError
-from studio.gui.gallery import Entry
+from studio.gui import edits
+from studio.gui.dropping import relative
 from studio.gui.history import History
 from studio.gui.pictured import Pictured
 from studio.gui.prompts import prompt_of
 from studio.gui.runner import Runner
+from studio.gui.scope import Scope, split
 from studio.gui.surface import Slot
-from studio.gui.viewer import Viewer
+from studio.gui.viewer import Viewer, read_picture
+from studio.registry import File
 
 if TYPE_CHECKING:
     from studio.gui.page import Page
@@ -46,9 +49,12 @@ class Showing(QObject):
         self._page: Page | None = None
         self._live: Slot | None = "A"
         """Where the document's pictures are shown; None: two of the history stand against each other."""
+        self._index = 0
+        """Which picture of a batch is shown."""
         runner.saved.connect(self._remember)
         viewer.save_requested.connect(self.save_picture)
-        history.shown.connect(self.recall)
+        viewer.stepped.connect(self._step)
+        viewer.file_dropped.connect(self.take_file)
 
     def show_page(self, page: Page | None) -> None:
         """Follow another document, or none."""
@@ -76,6 +82,7 @@ class Showing(QObject):
         if page is None:
             return
         page.viewed = node
+        self._index = 0
         if node in page.pictures:
             self._show(page.pictures[node])
         self._runner.look(page.watch, node)
@@ -122,12 +129,27 @@ class Showing(QObject):
             return
         if made.index == 0 and page.viewed in (None, made.node):
             page.last = made
+            self._index = 0
             if not self.is_held:
                 self._show(made)
             self.pictured.emit()
 
     def _show(self, made: Pictured) -> None:
-        self.viewer.set_image(self._freed(), made.whole(), made.node, path=made.path)
+        words = made.node
+        if made.count > 1:
+            words = self.tr("{} {}/{}").format(made.node, made.index + 1, made.count)
+        self.viewer.set_image(self._freed(), made.whole(), words, path=made.path)
+
+    def _step(self, by: int) -> None:
+        """Show the next picture of a batch, or the one before."""
+        page = self._page
+        if page is None or page.last is None or self.is_held or self._live is None:
+            return
+        batch = page.batch(page.last.node)
+        index = min(len(batch) - 1, max(0, self._index + by))
+        if index != self._index:
+            self._index = index
+            self._show(batch[index])
 
     def show_last(self) -> None:
         """Show what the document showed last."""
@@ -161,11 +183,18 @@ class Showing(QObject):
             if node:
                 self._runner.look(page.watch, node)
 
-    def recall(self, entry: Entry) -> None:
-        """Show a picture of the history."""
-        self.viewer.set_image(
-            self._freed(), QImage(str(entry.path)), entry.path.name, path=entry.path
-        )
+    def recall(self, picture: Picture) -> None:
+        """Show a picture of the history where the document's are shown."""
+        image, name, path = picture
+        self.viewer.set_image(self._freed(), image, name, path=path)
+
+    def put_beside(self, picture: Picture) -> None:
+        """Show a picture as B."""
+        image, name, path = picture
+        self._freed()
+        self.viewer.set_image("B", image, name, path=path)
+        if self.viewer.surface.slot("A") is not None and not self.viewer.is_comparing:
+            self.viewer.toggle_wipe()
 
     def compare(self, first: Picture, second: Picture | None, *, live: Slot | None) -> None:
         """Show two pictures against each other; those that the document comes to give go to ``live``."""
@@ -183,6 +212,39 @@ class Showing(QObject):
         self.show_last()
 
     # --- files
+
+    def take_file(self, path: Path) -> None:
+        """Take a picture file that was dropped: for the node that is shown, if it reads one; else to look at."""
+        page = self._page
+        node = (page.viewed or (page.last.node if page.last else "")) if page is not None else ""
+        if page is not None and node and self._replaced(page, node, path):
+            return
+        image = read_picture(path)
+        if image.isNull():
+            self.status.emit(self.tr("{} is no picture that can be shown").format(path.name))
+        elif self.viewer.surface.slot("A") is None:
+            self.recall((image, path.name, path))
+        else:
+            self.put_beside((image, path.name, path))
+
+    def _replaced(self, page: Page, flat: str, path: Path) -> bool:
+        """Let a node read another file; False if it reads none."""
+        way, name = split(flat)
+        scope = Scope(page.document, way)
+        node = scope.workflow.graph.nodes.get(name)
+        declared = scope.types.get(node.type) if node is not None else None
+        param = (
+            next((p for p in declared.params if isinstance(p.hint, File)), None)
+            if declared
+            else None
+        )
+        if param is None:
+            return False
+        file = relative(path, page.document.folder)
+        text = self.tr("Read {} in {}").format(path.name, name)
+        scope.edit(edits.set_param(scope.workflow, name, param.name, file), text)
+        self.status.emit(text)
+        return True
 
     def save_picture(self) -> None:
         """Ask for a name and write what the viewer shows."""

@@ -36,8 +36,8 @@ Arrangement = Literal["single", "wipe", "side", "difference"]
 
 MAX_ZOOM = 32.0
 MIN_ZOOM = 1 / 64
-CRISP_ABOVE = 2.0
-"""Zoom beyond which pixels are squares; up to it they are interpolated."""
+CRISP_ABOVE = 1.0
+"""Zoom beyond which pixels are squares, unless the picture is fitted into its place; up to it they are interpolated."""
 _CHECKER_PX = 8
 _GRIP_PX = 7
 _CARD_PX = 460
@@ -548,7 +548,8 @@ class Surface(QWidget):
         if shown.image.hasAlphaChannel():
             painter.fillRect(area, _checkers(area.topLeft()))
         zoom = area.width() * self.devicePixelRatioF() / max(1, shown.image.width())
-        draw_part(painter, self._sharp(shown.image, zoom), area, pane, zoom <= CRISP_ABOVE)
+        smooth = self.camera.is_fitted or zoom <= CRISP_ABOVE
+        draw_part(painter, self._sharp(shown.image, zoom), area, pane, smooth)
 
     def _sharp(self, image: QImage, zoom: float) -> QImage:
         """The image, or below half its size an average: interpolating alone would drop pixels."""

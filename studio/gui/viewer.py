@@ -18,10 +18,14 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import (
+    QCloseEvent,
     QColor,
     QDrag,
+    QDragEnterEvent,
+    QDropEvent,
     QGuiApplication,
     QImage,
+    QImageReader,
     QImageWriter,
     QMouseEvent,
     QPainter,
@@ -38,6 +42,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.errors import OutputError
+from studio.gui.dropping import PICTURES
 from studio.gui.focus_keys import FocusKey, FocusKeys
 from studio.gui.states import Failure
 from studio.gui.surface import Arrangement, Shown, Slot, Surface, Tool
@@ -127,6 +132,10 @@ class Viewer(QWidget):
     save_requested = Signal()
     status = Signal(str)
     """A line for the window's status bar."""
+    stepped = Signal(int)
+    """The next picture of a batch is wanted (1), or the one before (-1)."""
+    file_dropped = Signal(Path)
+    """A picture file was dropped on it."""
     keys = FocusKeys()
     """Empty until it is built: Qt sends events before."""
 
@@ -149,6 +158,7 @@ class Viewer(QWidget):
             ("compare", self.tr("Wipe between A and B"), "W", self.toggle_wipe),
             ("side_by_side", self.tr("A and B side by side"), "S", self.toggle_side),
             ("difference", self.tr("Difference of A and B"), "D", self.toggle_difference),
+            ("expand", self.tr("Whole screen"), "Return", self.toggle_whole),
             ("duplicate", self.tr("Copy the picture"), "Ctrl+C", self.copy),
             ("save", self.tr("Save the picture…"), "Ctrl+S", self.save),
         ):
@@ -169,6 +179,7 @@ class Viewer(QWidget):
         layout.addWidget(self.surface, 1)
         layout.addWidget(self.caption)
         self.setFocusProxy(self.surface)
+        self.setAcceptDrops(True)
         self.setAccessibleName(self.tr("Viewer"))
         self.surface.camera_changed.connect(self._refresh)
         self.surface.hovered.connect(self._hovered)
@@ -187,8 +198,12 @@ class Viewer(QWidget):
             FocusKey(("W",), self.tr("Wipe between A and B"), self.toggle_wipe),
             FocusKey(("S",), self.tr("A and B side by side"), self.toggle_side),
             FocusKey(("D",), self.tr("Difference of A and B"), self.toggle_difference),
-            FocusKey(("Left",), self.tr("Move the view, or the wipe, to the left"), self._left),
-            FocusKey(("Right",), self.tr("Move the view, or the wipe, to the right"), self._right),
+            FocusKey(("Left",), self.tr("Picture before; view or wipe to the left"), self._left),
+            FocusKey(("Right",), self.tr("Next picture; view or wipe to the right"), self._right),
+            FocusKey(("PgUp",), self.tr("The picture before, of a batch"), self._before),
+            FocusKey(("PgDown",), self.tr("The next picture of a batch"), self._after),
+            FocusKey(("Return", "Enter"), self.tr("Whole screen, and back"), self.toggle_whole),
+            FocusKey(("Esc",), self.tr("Back from the whole screen"), self.leave_whole),
             FocusKey(("Up",), self.tr("Move the view up, or amplify differences"), self._up),
             FocusKey(("Down",), self.tr("Move the view down, or amplify less"), self._down),
             FocusKey(("Ctrl+C",), self.tr("Copy the picture"), self.copy),
@@ -198,6 +213,52 @@ class Viewer(QWidget):
     def event(self, event: QEvent) -> bool:
         """Take the keys that are ours before anything else."""
         return self.keys.handle(event) or super().event(event)
+
+    # --- the whole screen
+
+    def toggle_whole(self) -> None:
+        """Fill the screen, or go back to the panel."""
+        if self.isWindow():
+            self.leave_whole()
+        elif self.parentWidget() is not None:
+            self.setWindowFlag(Qt.WindowType.Window, True)
+            self.setWindowTitle(self.caption.text or self.tr("Viewer"))
+            self.showFullScreen()
+            self.surface.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def leave_whole(self) -> None:
+        """Go back to the panel."""
+        if self.isWindow() and self.parentWidget() is not None:
+            self.setWindowFlag(Qt.WindowType.Window, False)
+            self.show()
+            self.window().activateWindow()
+            self.surface.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Closing the whole screen is going back."""
+        if self.isWindow() and self.parentWidget() is not None:
+            event.ignore()
+            self.leave_whole()
+
+    # --- files dropped
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take one picture file."""
+        if _dropped(event.mimeData()) is not None and not self._is_own(event):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Hand a picture file on."""
+        path = _dropped(event.mimeData())
+        if path is not None:
+            event.acceptProposedAction()
+            self.file_dropped.emit(path)
+
+    def _is_own(self, event: QDropEvent) -> bool:
+        source = event.source()
+        return isinstance(source, QWidget) and (source is self or self.isAncestorOf(source))
 
     def set_theme(self, theme: Theme) -> None:
         """Show in other colours."""
@@ -306,6 +367,17 @@ class Viewer(QWidget):
             self.surface.arrange("single" if same else arrangement)
         self._refresh()
 
+    @property
+    def is_comparing(self) -> bool:
+        """Whether A and B are shown against each other."""
+        return self.surface.arrangement != "single"
+
+    def _before(self) -> None:
+        self.stepped.emit(-1)
+
+    def _after(self) -> None:
+        self.stepped.emit(1)
+
     def _left(self) -> None:
         self._shift(-1, 0)
 
@@ -325,6 +397,9 @@ class Viewer(QWidget):
         elif surface.arrangement == "difference" and down:
             surface.gain = min(64, max(1, surface.gain // 2 if down > 0 else surface.gain * 2))
             surface.update()
+        elif right and surface.arrangement == "single" and surface.camera.is_fitted:
+            # there is nowhere to move to
+            self.stepped.emit(right)
         else:
             middle = QPointF(surface.width() / 2, surface.height() / 2)
             step = QPointF(right * surface.width() / 8, down * surface.height() / 8)
@@ -351,7 +426,7 @@ class Viewer(QWidget):
         ):
             self._buttons[name].setEnabled(comparing and surface.tool is None)
             self._buttons[name].setChecked(surface.arrangement == arrangement)
-        for name in ("fit", "actual_size", "pin", "duplicate", "save"):
+        for name in ("fit", "actual_size", "pin", "expand", "duplicate", "save"):
             self._buttons[name].setEnabled(shown is not None)
         text = self._described(shown) if shown is not None else ""
         self.caption.show_text(text)
@@ -451,6 +526,22 @@ class Viewer(QWidget):
         mime, shown = self.mime_data(), self.current
         if mime is not None and shown is not None:
             start_drag(self, mime, shown.image)
+
+
+def read_picture(path: Path) -> QImage:
+    """A picture file, turned as its camera says; null if it cannot be read."""
+    reader = QImageReader(str(path))
+    reader.setAutoTransform(True)
+    # by what is in it: names may lie
+    reader.setDecideFormatFromContent(True)
+    return reader.read()
+
+
+def _dropped(mime: QMimeData) -> Path | None:
+    """The one picture file that is dragged; None for anything else."""
+    paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+    is_picture = len(paths) == 1 and paths[0].suffix.lower() in PICTURES
+    return paths[0] if is_picture else None
 
 
 def _write_png(image: QImage, path: Path) -> bool:

@@ -67,14 +67,16 @@ def drag(
     release(widget, points[-1], button, modifiers)
 
 
-def wheel(widget: QWidget, at: QPointF, notches: float) -> None:
+def wheel(
+    widget: QWidget, at: QPointF, notches: float, modifiers: Qt.KeyboardModifier = NONE
+) -> None:
     event = QWheelEvent(
         at,
         widget.mapToGlobal(at),
         QPoint(),
         QPoint(0, int(notches * 120)),
         Qt.MouseButton.NoButton,
-        NONE,
+        modifiers,
         Qt.ScrollPhase.NoScrollPhase,
         False,
     )

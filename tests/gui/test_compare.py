@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QImage
+from PySide6.QtCore import QByteArray, QPointF, Qt
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QImageWriter
 from pytestqt.qtbot import QtBot
 
 from studio.comparison import changes
@@ -15,7 +15,6 @@ from studio.errors import GraphError
 from studio.graph import Link, NodeId
 from studio.gui import edits
 from studio.gui.compare_panel import side, what
-from studio.gui.history import thumbnail_png
 from studio.gui.page import Page
 from studio.gui.panels import Panels
 from studio.gui.window import Window
@@ -35,7 +34,7 @@ def remember(desk: Desk, window: Window, name: str, workflow: Workflow, color: s
     image = QImage(16, 16, QImage.Format.Format_RGB32)
     image.fill(QColor(color))
     path = desk.folder / f"{name}.png"
-    path.write_bytes(thumbnail_png(image))
+    QImageWriter(str(path), QByteArray(b"PNG")).write(image)
     panels_of(window).history.add(
         image,
         path=path,

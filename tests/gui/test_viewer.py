@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, QSize, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
+from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.errors import OutputError
@@ -147,7 +147,7 @@ def test_a_picture_of_another_size_is_shown_at_the_same_place_of_the_picture(
 # --- pixels
 
 
-def test_pixels_are_crisp_above_200_percent(viewer: Viewer) -> None:
+def test_pixels_are_crisp_above_100_percent(viewer: Viewer) -> None:
     image = plain(QColor("black"), 2, 1)
     image.setPixelColor(1, 0, QColor("white"))
     viewer.set_image("A", image)
@@ -157,14 +157,18 @@ def test_pixels_are_crisp_above_200_percent(viewer: Viewer) -> None:
     assert painted(viewer.surface, edge + QPointF(2, 0)) == QColor("white")
 
 
-def test_pixels_are_interpolated_up_to_200_percent(viewer: Viewer) -> None:
+def test_pixels_are_interpolated_where_the_picture_is_fitted(viewer: Viewer) -> None:
     image = plain(QColor("black"), 2, 1)
     image.setPixelColor(1, 0, QColor("white"))
     viewer.set_image("A", image)
-    viewer.surface.zoom_to(2.0)
     corner = viewer.surface.area().topLeft()
-    greys = [painted(viewer.surface, corner + QPointF(x, 0.5)).red() for x in range(4)]
+    width = int(viewer.surface.area().width())
+    greys = [painted(viewer.surface, corner + QPointF(x, 5)).red() for x in range(0, width, 8)]
     assert any(0 < grey < 255 for grey in greys)
+    viewer.surface.zoom_to(1.5)
+    corner = viewer.surface.area().topLeft()
+    greys = [painted(viewer.surface, corner + QPointF(x, 0.5)).red() for x in range(3)]
+    assert set(greys) == {0, 255}
 
 
 def test_far_below_its_size_a_picture_is_averaged(viewer: Viewer) -> None:
@@ -431,3 +435,60 @@ def test_a_release_without_a_press_does_nothing(surface: Surface) -> None:
     before = surface.camera
     release(surface, QPointF(10, 10))
     assert surface.camera == before
+
+
+# --- whole screen, files, batches
+
+
+def in_a_window(qtbot: QtBot) -> tuple[QWidget, Viewer]:
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout = QVBoxLayout(window)
+    inside = Viewer(Theme.dark())
+    layout.addWidget(inside)
+    window.resize(300, 300)
+    with qtbot.waitExposed(window):
+        window.show()
+    inside.set_image("A", plain(QColor("red")))
+    inside.setFocus()
+    return window, inside
+
+
+def test_return_fills_the_screen_and_escape_goes_back(qtbot: QtBot) -> None:
+    window, inside = in_a_window(qtbot)
+    key(inside.surface, Qt.Key.Key_Return)
+    assert inside.isWindow()
+    assert inside.isFullScreen()
+    key(inside.surface, Qt.Key.Key_Escape)
+    assert not inside.isWindow()
+    assert inside.parentWidget() is window
+    qtbot.waitUntil(inside.isVisible)
+    qtbot.waitUntil(lambda: inside.width() < 300)
+
+
+def test_a_picture_file_is_taken_and_others_are_left(qtbot: QtBot, tmp_path: Path) -> None:
+    _, inside = in_a_window(qtbot)
+    taken: list[Path] = []
+    inside.file_dropped.connect(taken.append)
+    for name, count in (("a.png", 1), ("a.json", 0), ("b.safetensors", 0)):
+        mime = QMimeData()
+        mime.setUrls([QUrl.fromLocalFile(str(tmp_path / name))])
+        copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+        none = Qt.KeyboardModifier.NoModifier
+        enter = QDragEnterEvent(QPoint(9, 9), copy, mime, left, none)
+        QApplication.sendEvent(inside, enter)
+        assert enter.isAccepted() == bool(count)
+        if count:
+            QApplication.sendEvent(inside, QDropEvent(QPointF(9, 9), copy, mime, left, none))
+    assert taken == [tmp_path / "a.png"]
+
+
+def test_arrows_ask_for_the_next_of_a_batch_where_nothing_can_move(viewer: Viewer) -> None:
+    asked: list[int] = []
+    viewer.stepped.connect(asked.append)
+    viewer.set_image("A", plain(QColor("red")))
+    key(viewer.surface, Qt.Key.Key_Right)
+    key(viewer.surface, Qt.Key.Key_PageUp)
+    viewer.surface.zoom_to(20.0)
+    key(viewer.surface, Qt.Key.Key_Right)
+    assert asked == [1, -1]
