@@ -52,8 +52,9 @@ from nodes.schedule import (
     scheduler,
 )
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
+from nodes.training import TrainDiffusion, new_unet, save_model
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
-from nodes.vae import vae_decode, vae_encode
+from nodes.vae import pixel_decode, vae_decode, vae_encode
 from nodes.value import (
     arithmetic,
     boolean,
@@ -69,6 +70,7 @@ from nodes.value import (
 
 __all__ = [
     "Denoise",
+    "TrainDiffusion",
     "arithmetic",
     "beta_schedule",
     "boolean",
@@ -117,16 +119,19 @@ __all__ = [
     "mask_from_color",
     "mask_switch",
     "mask_window",
+    "new_unet",
     "noise_source",
     "noise_variation",
     "number",
     "picture_folder",
+    "pixel_decode",
     "preview",
     "prompt_mix",
     "prompt_schedule",
     "prompt_window",
     "save_animation",
     "save_image",
+    "save_model",
     "scene_painter",
     "scheduler",
     "seed",

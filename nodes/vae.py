@@ -40,6 +40,23 @@ def vae_decode(ctx: Context, vae: Vae, latents: Latents, tile: bool = False) -> 
     return Image(torch.cat(pictures))
 
 
+@node("pixel_decode", version=1, category="vae", aliases=("latents_to_image",))
+def pixel_decode(latents: Latents) -> Image:
+    """Show what a pixel-space model has painted: its latents are the picture itself, in [-1, 1].
+
+    latents: Of a model that works on pixels.
+    image: The pictures.
+    """
+    channels = latents.samples.shape[1]
+    if channels != 3:
+        raise NodeError(
+            f"the latents have {channels} channels, pixels have 3",
+            where=".latents",
+            remedy="decode them with the VAE of the model that made them (vae_decode)",
+        )
+    return Image((latents.samples / 2 + 0.5).clamp(0, 1))
+
+
 @node("vae_encode", version=1, category="vae")
 def vae_encode(
     ctx: Context,

@@ -347,8 +347,7 @@ class Library:
         if is_replacing or not os.path.lexists(place) or saved_key(place) == key:
             return
         raise ModelError(
-            f'there is a model "{name}" already, and not of this training',
-            where=str(place),
+            f'there is a model "{name}" already, and not of this training ({place})',
             remedy="choose another name, or set replace to overwrite it",
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from studio.errors import ModelError
+from studio.graph import Json
 from studio.models.headers import read_header
 from studio.models.parts import Component
 from studio.values import Trained
@@ -121,7 +122,11 @@ def load_module(component: Component, *, device: str, dtype: str) -> torch.nn.Mo
 
 def trained_component(trained: Trained, name: str) -> Component:
     """A component of a training's result as one that lies in no file."""
-    config = trained.configs[name]
+    return trained_network(trained.configs[name], name)
+
+
+def trained_network(config: Mapping[str, Json], name: str = "unet") -> Component:
+    """A component that lies in no file, by its config."""
     return Component(
         name, str(config["_class_name"]), dict(config), (Path("trained", name),), "diffusers"
     )

@@ -1,0 +1,453 @@
+"""Training: a new network, the loop that teaches it, and its way into the model library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, NamedTuple, cast
+
+from studio.errors import GraphError, ModelError, NodeError
+from studio.graph import Json, Key, NodeKind, Ref, Value
+from studio.registry import (
+    Chain,
+    Choice,
+    Context,
+    Numbers,
+    Output,
+    Planning,
+    Range,
+    Seed,
+    Spec,
+    node,
+)
+from studio.training.recipe import (
+    LOSSES,
+    OPTIMIZERS,
+    PRECISIONS,
+    TARGETS,
+    Plan,
+    Rates,
+    Recipe,
+    blocks,
+    scheduler_config,
+    target_of,
+)
+from studio.values import (
+    Betas,
+    Dataset,
+    Image,
+    Model,
+    ModelFolder,
+    ModelRef,
+    Network,
+    State,
+    TextEncoder,
+    Trained,
+    Vae,
+)
+
+_MOST_STEPS = 10_000_000
+
+
+@node(
+    "new_unet",
+    version=1,
+    category="training",
+    kind=NodeKind.DESCRIBE,
+    aliases=("network", "unet", "untrained"),
+)
+def new_unet(
+    vae: Vae | None,
+    channels: Annotated[list[int], Numbers()] = [32, 64, 96],  # noqa: B006 - a declared default, never changed
+    layers: Annotated[int, Range(1, 6)] = 1,
+    attention: Annotated[int, Range(0, 6, unit="levels")] = 1,
+    head_width: Annotated[int, Range(4, 256, 4)] = 16,
+    text_width: Annotated[int, Range(0, 4096)] = 0,
+    groups: Annotated[int, Range(1, 64)] = 8,
+) -> Network:
+    """A U-Net that has learned nothing yet (Ronneberger et al. 2015; Ho et al. 2020): what train_diffusion begins with.
+
+    Its size decides how much it can learn and how long that takes: a few hundred thousand weights learn pictures of
+    32 px within minutes on a processor.
+
+      vae: Work on its latents; without it, on pixels.
+      channels: Width of each level, the picture's own size first, each further one half as large.
+      layers: Residual blocks a level.
+      attention: How many of the smallest levels look at the picture as a whole.
+      head_width: Channels of an attention head.
+      text_width: Width of the text encoder that it reads; 0 reads no text.
+      groups: Of the group norms; every width is a multiple of it.
+      network: The network, described.
+    """
+    widths = [int(width) for width in channels]
+    if not widths or any(width < 1 or width % groups for width in widths):
+        raise NodeError(
+            f"channels {channels} are not all multiples of groups {groups}",
+            where=".channels",
+            remedy="such as 32, 64, 96 with 8 groups",
+        )
+    depth = len(widths)
+    looks = [level >= depth - attention for level in range(depth)]
+    if any(look and width % head_width for look, width in zip(looks, widths, strict=True)):
+        raise NodeError(
+            f"a level with attention is no multiple of head_width {head_width}",
+            where=".head_width",
+            remedy="choose a divisor of its channels",
+        )
+    signal = vae.latent_channels if vae else 3
+    kind = "CrossAttn" if text_width else "Attn"
+    config: dict[str, Json] = {
+        "in_channels": signal,
+        "out_channels": signal,
+        "block_out_channels": list(widths),
+        "layers_per_block": layers,
+        "down_block_types": [f"{kind}DownBlock2D" if look else "DownBlock2D" for look in looks],
+        "up_block_types": [f"{kind}UpBlock2D" if look else "UpBlock2D" for look in reversed(looks)],
+        "norm_num_groups": groups,
+    }
+    if not text_width:
+        config |= {"attention_head_dim": head_width, "add_attention": attention > 0}
+        return Network("UNet2DModel", config)
+    # diffusers takes this field for the number of heads there
+    config["attention_head_dim"] = [max(1, width // head_width) for width in widths]
+    config["cross_attention_dim"] = text_width
+    return Network("UNet2DConditionModel", config)
+
+
+class Training(NamedTuple):
+    """What a training gives."""
+
+    model: Model
+    trained: Trained
+    samples: Image
+
+
+@node(
+    "train_diffusion",
+    version=1,
+    category="training",
+    aliases=("train", "fine_tune", "trainer"),
+)
+class TrainDiffusion:
+    """Teach a denoising network: draw a timestep, add noise in closed form, predict, step down the loss.
+
+    The state (weights, average, optimizer) is stored every checkpoint_every steps. A training that was stopped goes on
+    where it stopped; after a crash, at the last checkpoint, with the very same result. More steps go on from the last
+    checkpoint before the rate began to fall; any other change begins anew.
+
+      dataset: What to learn.
+      network: A new network to begin with.
+      model: A trained network to go on with, in place of a new one.
+      vae: Learn its latents in place of pixels.
+      text_encoder: Learn to follow captions, as this encoder reads them; it stays as it is.
+      betas: Variance schedule; by default that of the model, or linear from 0.0001 to 0.02 (Ho et al. 2020).
+      validation: Pictures that are not learned, to measure by.
+      steps: How many steps to take in all.
+      batch: Pictures a batch.
+      accumulate: Batches a step: a larger batch in the same memory.
+      learning_rate: Of the plateau.
+      warmup: Steps over which the rate rises.
+      decay: Share of the steps over which the rate falls at the end, along half a cosine; 1 is a classic cosine.
+      target: What to predict: the noise, v, the picture, or the velocity of flow matching; a given model keeps its own.
+      loss: Squared, absolute, or Huber's (square up to 0.1).
+      min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 5 in the paper, 0 is off.
+      caption_dropout: Share of captions left out, so that guidance has an unconditional half.
+      optimizer: AdamW, or Muon for matrices and AdamW for the rest.
+      weight_decay: Pull of the weights towards 0.
+      clip: Largest norm of the gradients; 0 is no limit.
+      ema: Decay of the average of the weights, which is what comes out; 0 keeps none.
+      precision: bfloat16 computes in half the memory, faster where the hardware can; weights stay float32.
+      checkpoint_every: Steps between two states that are stored.
+      sample_every: Steps between two looks at what it paints by now; 0 looks at the end alone.
+      samples: Pictures a look.
+      sample_steps: Steps of DDIM a look.
+      guidance: Of the looks, for networks that read text.
+      validate_every: Steps between two measurements on the validation set; 0 measures at the end alone.
+      seed: Of first weights, order, noise and all other chances.
+      trained: The weights and how they came about, for save_model.
+      samples: What it painted on the way, a sheet each.
+    """
+
+    def chain(
+        self,
+        dataset: Dataset,
+        network: Network | None,
+        model: Model | None,
+        vae: Vae | None,
+        text_encoder: TextEncoder | None,
+        betas: Betas | None,
+        validation: Dataset | None,
+        ctx: Planning,
+        steps: Annotated[int, Range(1, _MOST_STEPS, unit="steps")] = 1000,
+        batch: Annotated[int, Range(1, 4096, unit="pictures")] = 16,
+        accumulate: Annotated[int, Range(1, 1024, unit="batches")] = 1,
+        learning_rate: Annotated[float, Range(0, 1)] = 0.001,
+        warmup: Annotated[int, Range(0, _MOST_STEPS, unit="steps")] = 50,
+        decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
+        target: Annotated[str, Choice(*TARGETS)] = "v_prediction",
+        loss: Annotated[str, Choice(*LOSSES)] = "l2",
+        min_snr: Annotated[float, Range(0, 100)] = 0.0,
+        caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+        optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adamw",
+        weight_decay: Annotated[float, Range(0, 10)] = 0.01,
+        clip: Annotated[float, Range(0, 1000)] = 1.0,
+        ema: Annotated[float, Range(0, 1)] = 0.995,
+        precision: Annotated[str, Choice(*PRECISIONS)] = "float32",
+        checkpoint_every: Annotated[int, Range(1, 100_000, unit="steps")] = 100,
+        sample_every: Annotated[int, Range(0, 1_000_000, unit="steps")] = 100,
+        samples: Annotated[int, Range(1, 64, unit="pictures")] = 16,
+        sample_steps: Annotated[int, Range(1, 1000, unit="steps")] = 20,
+        guidance: Annotated[float, Range(1, 50)] = 3.0,
+        validate_every: Annotated[int, Range(0, 1_000_000, unit="steps")] = 0,
+        seed: Annotated[int, Seed()] = 0,
+    ) -> list[Chain]:
+        """One chain: a spec for every block of steps between two checkpoints."""
+        recipe = Recipe(
+            seed=seed,
+            batch=batch,
+            accumulate=accumulate,
+            target=target if model is None else target_of(model.scheduler),
+            loss=loss,
+            min_snr=min_snr,
+            caption_dropout=caption_dropout,
+            optimizer=optimizer,
+            weight_decay=weight_decay,
+            clip=clip,
+            ema=ema,
+            precision=precision,
+            sample_every=sample_every,
+            samples=samples,
+            sample_steps=sample_steps,
+            guidance=guidance,
+            validate_every=validate_every,
+        )
+        plan = _plan(recipe, dataset, network, model, vae, text_encoder, betas, validation)
+        uses = {}
+        if model is not None and model.ref.result is not None:
+            uses["base"] = cast("Ref", model.ref.result)
+        rates = Rates(learning_rate, warmup, decay)
+        specs = [
+            Spec(
+                {"first": block.first, "rates": block.rates},
+                unhashed={"plan": plan},
+                calls=accumulate,
+                count=len(block.rates),
+                is_lasting=block.is_lasting,
+            )
+            for block in blocks(steps, checkpoint_every, rates)
+        ]
+        start = Spec({"plan": plan}, uses, is_lasting=False)
+        cost = f"{_digest(network, model)} {dataset.size} {batch} {precision}"
+        return [Chain(start, tuple(specs), cost)]
+
+    def announce(self, key: Key, arguments: Mapping[str, object]) -> Mapping[str, Value]:
+        """The model that the training gives, as a denoise node takes it."""
+        model = cast("Model | None", arguments["model"])
+        vae = cast("Vae | None", arguments["vae"])
+        dataset = cast("Dataset", arguments["dataset"])
+        result = ModelRef("trained", "unet", key, result=Ref(key, "trained"))
+        betas = cast("Betas | None", arguments["betas"])
+        scheduler = _scheduler(model, cast("str", arguments["target"]), betas)
+        if model is not None:
+            return {"model": replace(model, ref=result, scheduler=scheduler)}
+        channels = vae.latent_channels if vae else 3
+        return {
+            "model": Model(
+                ref=result,
+                family=vae.family if vae else "",
+                latents=vae.family if vae else "",
+                in_channels=channels,
+                latent_channels=channels,
+                downscale=vae.downscale if vae else 1,
+                sample_size=dataset.size,
+                scheduler=scheduler,
+            )
+        }
+
+    def passes(self, arguments: Mapping[str, object]) -> int:
+        """All steps."""
+        return cast("int", arguments["steps"])
+
+    def start(self, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
+        """The network before its first step; every file of the data is read once to see whether it can be."""
+        from studio.training import loop
+
+        return loop.start(spec, inputs, ctx)
+
+    def step(self, state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
+        """One step of the optimizer."""
+        from studio.training import loop
+
+        return loop.step(state, spec, ctx)
+
+    def freeze(self, state: State, ctx: Context) -> State:
+        """Weights, average and optimizer, copied."""
+        from studio.training import loop
+
+        return loop.freeze(state)
+
+    def finish(self, states: Sequence[State], ctx: Context) -> Training:
+        """The averaged weights, and the looks on the way."""
+        from studio.training import loop
+
+        trained, samples = loop.finish(states, ctx)
+        # the model was announced before
+        return Training(cast("Model", None), trained, samples)
+
+    def preview(self, state: State) -> Image | None:
+        """What it paints by now."""
+        from studio.training import loop
+
+        return loop.preview(state)
+
+
+def _plan(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Network | None,
+    model: Model | None,
+    vae: Vae | None,
+    text_encoder: TextEncoder | None,
+    betas: Betas | None,
+    validation: Dataset | None,
+) -> Plan:
+    """What is trained, checked for whether it fits together; raises GraphError naming the port."""
+    if (network is None) == (model is None):
+        raise GraphError(
+            "", "network", "or model: one of the two is needed, and only one", remedy="link one"
+        )
+    config = _config(network)
+    channels = model.latent_channels if model else int(str(config["in_channels"]))
+    _check_vae(channels, model.downscale if model else 0, vae)
+    reads_text = model.blocks is not None if model else "cross_attention_dim" in config
+    if reads_text != (text_encoder is not None):
+        what = "the network reads text" if reads_text else "the network reads no text"
+        remedy = "link the model's" if reads_text else "unlink it, or give new_unet a text_width"
+        raise GraphError("", "text_encoder", what, remedy=remedy)
+    if text_encoder is not None and not dataset.has_captions:
+        raise GraphError(
+            "",
+            "dataset",
+            "has no captions, and the network reads text",
+            remedy="write captions beside the pictures, or give picture_folder a trigger",
+        )
+    if validation is not None and validation.size != dataset.size:
+        raise GraphError(
+            "",
+            "validation",
+            f"has pictures of {validation.size} px, and the data set of {dataset.size} px",
+            remedy="give both one size",
+        )
+    downscale = vae.downscale if vae else 1
+    depth = len(cast("list[Json]", config.get("block_out_channels", [])) or [0])
+    unit = downscale * 2 ** (depth - 1)
+    if dataset.size % unit:
+        raise GraphError(
+            "",
+            "dataset",
+            f"has pictures of {dataset.size} px, and the network halves them {depth - 1} times",
+            remedy=f"choose a multiple of {unit} px",
+        )
+    scheduler = _scheduler(model, recipe.target, betas)
+    return Plan(
+        recipe=recipe,
+        dataset=dataset,
+        network=replace(model.ref, result=None) if model else cast("Network", network),
+        scheduler=scheduler,
+        betas=_betas(scheduler),
+        channels=channels,
+        latent_size=dataset.size // downscale,
+        vae=vae,
+        text_encoder=text_encoder,
+        validation=validation,
+    )
+
+
+def _config(network: Network | None) -> Mapping[str, Json]:
+    return network.config if network else {}
+
+
+def _check_vae(channels: int, downscale: int, vae: Vae | None) -> None:
+    if vae is not None and vae.latent_channels != channels:
+        raise GraphError(
+            "",
+            "vae",
+            f"has latents of {vae.latent_channels} channels, and the network reads {channels}",
+            remedy="link the VAE of the model, or give new_unet this one",
+        )
+    if vae is None and (channels != 3 or downscale > 1):
+        raise GraphError(
+            "", "vae", "is needed: the network works on latents", remedy="link the model's VAE"
+        )
+
+
+def _scheduler(model: Model | None, target: str, betas: Betas | None) -> Mapping[str, Json]:
+    """The config of the scheduler that the trained network will be used with."""
+    values = betas.values if betas else None
+    if model is None:
+        return scheduler_config(target, values)
+    if values is None:
+        return model.scheduler
+    config = dict(model.scheduler)
+    return {**config, "trained_betas": list(values), "num_train_timesteps": len(values)}
+
+
+def _betas(config: Mapping[str, Json]) -> tuple[float, ...] | None:
+    """The betas that a scheduler's config means; None in flow matching, which has none."""
+    from studio.diffusion.betas import KINDS, cosine
+
+    if target_of(config) == "flow":
+        return None
+    given = config.get("trained_betas")
+    if isinstance(given, list):
+        return tuple(float(str(beta)) for beta in given)
+    count = int(str(config.get("num_train_timesteps", 1000)))
+    kind = str(config.get("beta_schedule", "linear"))
+    if kind == "squaredcos_cap_v2":
+        return cosine(count)
+    first = float(str(config.get("beta_start", 0.0001)))
+    last = float(str(config.get("beta_end", 0.02)))
+    if kind not in KINDS:
+        raise GraphError("", "betas", f"are needed: the model's {kind} schedule is not known")
+    return KINDS[kind](count, first, last)
+
+
+def _digest(network: Network | None, model: Model | None) -> str:
+    from studio.keys import digest
+
+    return model.ref.digest[:12] if model else digest(network)[:12]
+
+
+@node(
+    "save_model",
+    version=1,
+    category="training",
+    kind=NodeKind.DESCRIBE,
+    is_output=True,
+    aliases=("save_checkpoint", "export_model"),
+)
+def save_model(
+    ctx: Planning,
+    trained: Trained,
+    name: str = "my-model",
+    dtype: Annotated[str, Choice("float16", "bfloat16", "float32")] = "float16",
+    replace: bool = False,
+) -> Annotated[ModelFolder, Output("folder")]:
+    """Write a trained model into the model library, as a folder in diffusers' layout that load_unet finds by its name.
+
+    The folder holds a card (README.md, card.json) that says how the model was trained. A model of that name from
+    another training is in the way: this shows before anything runs.
+
+      trained: What a training gives.
+      name: In the library; folders are written with /.
+      dtype: What the weights are stored in; float16 halves the file.
+      replace: Overwrite another model of that name.
+      folder: The model's folder.
+    """
+    # while planning, a result is the reference to it
+    result = cast("Ref", trained)
+    try:
+        ctx.models.refuse_new(name, result.key, is_replacing=replace)
+    except ModelError as error:
+        raise error.located(".name") from error.__cause__
+    return ModelFolder(name, result, result.key, dtype, replace)

@@ -1,0 +1,179 @@
+"""A training as plain values: what is learned and how, and the rate of every step; no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+
+from studio.graph import Json
+from studio.keys import digest
+from studio.values import Dataset, ModelRef, Network, Scenes, TextEncoder, Vae
+
+TARGETS = ("epsilon", "v_prediction", "sample", "flow")
+LOSSES = ("l2", "l1", "huber")
+OPTIMIZERS = ("adamw", "muon")
+PRECISIONS = ("float32", "bfloat16")
+TRAIN_TIMESTEPS = 1000
+HUBER_DELTA = 0.1
+"""Where the Huber loss turns from square to straight, in units of the prediction."""
+
+_PREDICTIONS: Mapping[str, str] = MappingProxyType(
+    {"epsilon": "epsilon", "v_prediction": "v_prediction", "sample": "sample"}
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a denoising network is trained; everything but the number of steps and their rates."""
+
+    seed: int = 0
+    batch: int = 16
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+    target: str = "epsilon"
+    """What the network learns to predict."""
+    loss: str = "l2"
+    min_snr: float = 0.0
+    """Cap on the weight of easy timesteps (Hang et al. 2023); 0 is none."""
+    caption_dropout: float = 0.0
+    optimizer: str = "adamw"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Largest norm of the gradients; 0 is no limit."""
+    ema: float = 0.995
+    """Decay of the average of the weights; 0 keeps none."""
+    precision: str = "float32"
+    sample_every: int = 0
+    """Steps between two looks at what has been learned; 0 looks at the end alone."""
+    samples: int = 4
+    sample_steps: int = 20
+    guidance: float = 1.0
+    validate_every: int = 0
+
+    def document(self) -> dict[str, Json]:
+        """The recipe as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a training depends on, but for the steps' rates."""
+
+    recipe: Recipe
+    dataset: Dataset
+    network: Network | ModelRef
+    """A new network, or the weights to begin with."""
+    scheduler: Mapping[str, Json]
+    betas: tuple[float, ...] | None
+    channels: int
+    latent_size: int
+    vae: Vae | None = None
+    text_encoder: TextEncoder | None = None
+    validation: Dataset | None = None
+    label_count: int = 0
+    """Class labels that the network reads, the last of which stands for none; 0 where it reads none."""
+
+    def card(self) -> dict[str, Json]:
+        """The plan for the card of the model that comes of it."""
+        pictures = self.dataset.pictures
+        data: dict[str, Json] = {
+            "pictures": self.dataset.count,
+            "size": self.dataset.size,
+            "digest": digest(self.dataset),
+        }
+        if isinstance(pictures, Scenes):
+            given: dict[str, Json] = {
+                f"all {name}": value for name, value in pictures.given.items()
+            }
+            data |= {"source": "scene painter", "seed": pictures.seed, **given}
+        recipe = self.recipe.document()
+        if isinstance(self.network, Network):
+            recipe |= {"network": self.network.class_name}
+        else:
+            recipe |= {"began with": self.network.digest}
+        return {
+            "summary": f"A denoising network trained on {self.dataset.count} pictures"
+            f" of {self.dataset.size} px.",
+            "data": data,
+            "recipe": recipe,
+        }
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The learning rate of every step: a rise, a plateau, a fall along half a cosine to nothing.
+
+    While the plateau lasts a rate does not depend on how many steps there are, so that a longer training shares its
+    beginning with a shorter one (warm-up, stable, decay: Hu et al. 2024).
+    """
+
+    peak: float
+    warmup: int
+    decay: float
+    """Share of the steps over which the rate falls; 1 is the classic cosine."""
+
+    def decay_start(self, steps: int) -> int:
+        """The first step whose rate depends on the number of steps."""
+        return steps - round(steps * self.decay)
+
+    def at(self, step: int, steps: int) -> float:
+        """The rate of a step."""
+        rate = self.peak * min(1.0, (step + 1) / max(self.warmup, 1))
+        start = self.decay_start(steps)
+        if step < start:
+            return rate
+        return rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - start) / (steps - start + 1)))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps between two states that are stored."""
+
+    first: int
+    rates: tuple[float, ...]
+    is_lasting: bool
+    """More steps, or another decay, may go on from its end."""
+
+
+def blocks(steps: int, every: int, rates: Rates) -> Iterator[Block]:
+    """Cut a training into blocks of ``every`` steps; the last may be shorter."""
+    stay = rates.decay_start(steps) // every * every
+    for first in range(0, steps, every):
+        last = min(first + every, steps)
+        several = tuple(rates.at(step, steps) for step in range(first, last))
+        yield Block(first, several, last == stay)
+
+
+def scheduler_config(target: str, betas: tuple[float, ...] | None) -> dict[str, Json]:
+    """The config of the scheduler that a network trained for ``target`` is used with; betas are linear where None."""
+    if target == "flow":
+        return {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": TRAIN_TIMESTEPS,
+            "shift": 1.0,
+        }
+    config: dict[str, Json] = {
+        "_class_name": "DDIMScheduler",
+        "num_train_timesteps": TRAIN_TIMESTEPS if betas is None else len(betas),
+        "beta_schedule": "linear",
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "prediction_type": _PREDICTIONS[target],
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+    }
+    if betas is not None:
+        config["trained_betas"] = list(betas)
+    return config
+
+
+def target_of(config: Mapping[str, Json]) -> str:
+    """What a network with this scheduler was trained to predict."""
+    if str(config.get("_class_name", "")).startswith("FlowMatch"):
+        return "flow"
+    kind = config.get("prediction_type")
+    return kind if isinstance(kind, str) and kind in _PREDICTIONS else "epsilon"
