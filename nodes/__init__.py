@@ -54,7 +54,7 @@ from nodes.schedule import (
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
 from nodes.training import TrainDiffusion, new_unet, save_model
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
-from nodes.vae import pixel_decode, vae_decode, vae_encode
+from nodes.vae import latents_to_pixels, vae_decode, vae_encode
 from nodes.value import (
     arithmetic,
     boolean,
@@ -106,6 +106,7 @@ __all__ = [
     "latent_crop",
     "latent_pick",
     "latent_upscale",
+    "latents_to_pixels",
     "load_controlnet",
     "load_embedding",
     "load_image",
@@ -124,7 +125,6 @@ __all__ = [
     "noise_variation",
     "number",
     "picture_folder",
-    "pixel_decode",
     "preview",
     "prompt_mix",
     "prompt_schedule",

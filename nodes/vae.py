@@ -40,8 +40,8 @@ def vae_decode(ctx: Context, vae: Vae, latents: Latents, tile: bool = False) -> 
     return Image(torch.cat(pictures))
 
 
-@node("pixel_decode", version=1, category="vae", aliases=("latents_to_image",))
-def pixel_decode(latents: Latents) -> Image:
+@node("latents_to_pixels", version=1, category="vae", aliases=("pixel_space",))
+def latents_to_pixels(latents: Latents) -> Image:
     """Show what a pixel-space model has painted: its latents are the picture itself, in [-1, 1].
 
     latents: Of a model that works on pixels.

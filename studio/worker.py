@@ -541,6 +541,8 @@ class _Worker:
         item = self._item(request)
         if item.type.kind is not NodeKind.LOOP:
             raise GraphError(request.node, "", "has no steps", remedy="choose a denoise node")
+        if not any(issubclass(port.type, Latents) for port in item.type.outputs):
+            raise GraphError(request.node, "", "has no trajectory", remedy="choose a denoise node")
         if not item.is_known:
             raise GraphError(request.node, "", "has not run yet", remedy="run it once")
         if not item.chains:

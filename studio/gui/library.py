@@ -45,6 +45,7 @@ _CATEGORIES = (
     "mask",
     "image",
     "output",
+    "training",
 )
 """In the order in which a picture is made; those of other packs follow by name."""
 

@@ -12,7 +12,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QInputDialog
 
 from studio.errors import StudioError
-from studio.graph import NodeId, NodeKind, Types
+from studio.graph import NodeId, NodeKind, NodeType, Types
 from studio.gui.branching import guidance_at, guidance_from, prompt_from
 from studio.gui.pictured import image_of
 from studio.gui.runner import Runner
@@ -20,6 +20,7 @@ from studio.gui.scope import Scope, split
 from studio.gui.scrubber import Frame, Scrubber
 from studio.gui.showing import Showing
 from studio.gui.tracking import Outcome
+from studio.values import Latents
 from studio.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Trajectory(QObject):
         found = [
             str(node.id)
             for node in page.document.workflow.graph
-            if node.type in self._types and self._types[node.type].kind is NodeKind.LOOP
+            if node.type in self._types and _has_trajectory(self._types[node.type])
         ]
         plan = page.watch.outcome.plan
         inside = [str(one.node) for one in plan.nodes if "/" in one.node] if plan else []
@@ -114,7 +115,7 @@ class Trajectory(QObject):
         return found + [
             name
             for name in inside
-            if types[name] in self._types and self._types[types[name]].kind is NodeKind.LOOP
+            if types[name] in self._types and _has_trajectory(self._types[types[name]])
         ]
 
     def _forget(self) -> None:
@@ -383,3 +384,9 @@ def write_film(
     frames[0].save(
         path, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=90
     )
+
+
+def _has_trajectory(declared: NodeType) -> bool:
+    """Whether the states of a node are pictures on their way; those of a training are networks."""
+    gives_latents = any(issubclass(port.type, Latents) for port in declared.outputs)
+    return declared.kind is NodeKind.LOOP and gives_latents

@@ -49,7 +49,9 @@ def test_noising_in_one_go_has_the_distribution_of_noising_step_by_step(kind: st
     variance = float(at_once.var())
     error = 4 * math.sqrt(2 * variance / chains)
     assert float(stepwise.mean()) == pytest.approx(float(at_once.mean()), abs=error)
-    assert float(stepwise.var()) == pytest.approx(variance, abs=4 * variance * math.sqrt(4 / chains))
+    assert float(stepwise.var()) == pytest.approx(
+        variance, abs=4 * variance * math.sqrt(4 / chains)
+    )
     kept = math.prod(1 - beta for beta in betas[: last + 1])
     assert variance == pytest.approx(1 - kept, rel=0.05)
 
@@ -74,7 +76,7 @@ def test_linear_betas_are_those_of_ho_et_al() -> None:
 
 
 def test_cosine_keeps_what_nichol_and_dhariwal_say() -> None:
-    kept = process("epsilon", "cosine").signal**2
+    kept = process("epsilon", "cosine").signal ** 2
     for t in (0, 250, 500, 900):
         f = [math.cos((u / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 for u in (t + 1, 0)]
         assert float(kept[t]) == pytest.approx(f[0] / f[1], rel=2e-4, abs=1e-6)

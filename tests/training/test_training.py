@@ -350,7 +350,7 @@ def painted(made: Graph, solver: str = "ddim") -> Graph:
         ("noise", "noise_source", {"width": 16, "height": 16, "batch": 2}),
         ("schedule", "scheduler", {"steps": 3, "solver": solver}),
         ("denoise", "denoise", {"guidance": 1.0}),
-        ("decode", "pixel_decode", {}),
+        ("decode", "latents_to_pixels", {}),
     ):
         made = made.add(Node(NodeId(name), type_id, params=params))  # type: ignore[arg-type]  # JSON
     for source, target in (
