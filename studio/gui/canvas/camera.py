@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPixmapCache, QTransform
+from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPixmap, QPixmapCache, QTransform
 from PySide6.QtWidgets import QFrame, QGraphicsView
 
 from studio.gui.canvas.look import GRID, OVERVIEW_ZOOM, Detail
@@ -33,6 +33,10 @@ class Camera(QGraphicsView):
         self.look = content.look
         self.overview = Overview(content)
         self._zoom = 1.0
+        self._far: QPixmap | None = None
+        """All as it is seen from far away, without the selection."""
+        self._far_seen: tuple[int, QTransform, QSize] | None = None
+        """The version of the scene, and from where, that was last painted from far away."""
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_MS)
@@ -178,11 +182,32 @@ class Camera(QGraphicsView):
             super().paintEvent(event)
             return
         painter = QPainter(self.viewport())
-        painter.setClipRegion(event.region())
+        seen = (self.content.version, self.viewportTransform(), self.viewport().size())
+        if seen != self._far_seen:
+            self._far_seen, self._far = seen, None
+            self._paint_far(painter)
+        else:
+            # seen before, so it may be so again: while a band selects, only the selection changes
+            if self._far is None:
+                self._far = self._painted_far()
+            painter.drawPixmap(0, 0, self._far)
         painter.setWorldTransform(self.viewportTransform())
-        self.drawBackground(painter, self.mapToScene(event.rect()).boundingRect())
-        self.overview.paint(painter)
+        self.overview.paint_selected(painter)
         painter.end()
+
+    def _paint_far(self, painter: QPainter) -> None:
+        painter.setWorldTransform(self.viewportTransform())
+        self.drawBackground(painter, self.seen_rect())
+        self.overview.paint(painter)
+
+    def _painted_far(self) -> QPixmap:
+        ratio = self.viewport().devicePixelRatioF()
+        found = QPixmap((self.viewport().size().toSizeF() * ratio).toSize())
+        found.setDevicePixelRatio(ratio)
+        painter = QPainter(found)
+        self._paint_far(painter)
+        painter.end()
+        return found
 
     def refresh_far(self) -> None:
         """Paint anew what Qt does not know to have changed: from far away, items do not paint themselves."""

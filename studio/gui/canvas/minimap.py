@@ -61,6 +61,7 @@ class Minimap(QWidget):
         painter.translate(offset)
         painter.scale(scale, scale)
         self._canvas.overview.paint(painter, with_links=False)
+        self._canvas.overview.paint_selected(painter)
         painter.end()
         self.update()
 

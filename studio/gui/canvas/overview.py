@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
+from studio.graph import NodeId
 from studio.gui.canvas.scene import Scene
 from studio.gui.edits import Dot
 
@@ -16,7 +19,8 @@ class Overview:
         self._content = content
         self._version = -1
         self._links: list[QLineF] = []
-        self._dots: list[tuple[QPointF, Dot]] = []
+        self._dots: dict[Dot, QPointF] = {}
+        self._rects: dict[NodeId, QRectF] = {}
         self._frames: list[QRectF] = []
         self._boxes: list[tuple[QColor, list[QRectF]]] = []
 
@@ -29,14 +33,15 @@ class Overview:
         self._links = [
             QLineF(leg[0], leg[3]) for link in content.links.values() for leg in link.legs
         ]
-        self._dots = [(item.pos(), item.dot) for item in content.dots.values()]
+        self._dots = {dot: item.pos() for dot, item in content.dots.items()}
+        self._rects = {name: item.scene_rect for name, item in content.nodes.items()}
         self._frames = [box.scene_rect for box in content.boxes.values()]
         boxes: dict[str, tuple[QColor, list[QRectF]]] = {}
         for item in content.nodes.values():
             color = theme.tints.get(item.tint, theme.node_title)
             if item.state.status == "failed":
                 color = theme.error
-            boxes.setdefault(color.name(), (color, []))[1].append(item.scene_rect)
+            boxes.setdefault(color.name(), (color, []))[1].append(self._rects[item.node.id])
         self._boxes = list(boxes.values())
 
     def paint(self, painter: QPainter, *, with_links: bool = True) -> None:
@@ -53,19 +58,23 @@ class Overview:
             line.setAlphaF(0.5)
             painter.setPen(QPen(line, 0))
             painter.drawLines(self._links)
-            chosen = self._content.selected_dots
-            for is_chosen, color in ((False, theme.text_dim), (True, theme.accent)):
-                pen = QPen(color, 3.0)
-                pen.setCosmetic(True)
-                painter.setPen(pen)
-                painter.drawPoints([at for at, dot in self._dots if (dot in chosen) is is_chosen])
+            self._paint_dots(painter, self._dots, theme.text_dim)
         painter.setPen(QPen(theme.text_dim, 0))
         for color, rects in self._boxes:
             painter.setBrush(color)
             painter.drawRects(rects)
-        nodes = self._content.nodes
-        painter.setPen(QPen(theme.accent, 0))
+
+    def paint_selected(self, painter: QPainter) -> None:
+        """Paint what is selected over it, in scene coordinates."""
+        self._gather()
+        theme, content = self._content.look.theme, self._content
+        painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.accent)
-        painter.drawRects(
-            [nodes[name].scene_rect for name in self._content.selection if name in nodes]
-        )
+        painter.drawRects([self._rects[name] for name in content.selection if name in self._rects])
+        self._paint_dots(painter, list(content.selected_dots), theme.accent)
+
+    def _paint_dots(self, painter: QPainter, dots: Iterable[Dot], color: QColor) -> None:
+        pen = QPen(color, 3.0)
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        painter.drawPoints([self._dots[dot] for dot in dots if dot in self._dots])

@@ -92,6 +92,9 @@ class Scene(QGraphicsScene):
         self.selected_dots: dict[Dot, None] = {}
         self.version = 0
         """Another number once anything but the selection looks different."""
+        self._node_boxes: list[tuple[NodeId, float, float, float, float]] = []
+        """The boxes of all nodes, for a band that asks at every move; as of ``_boxes_version``."""
+        self._boxes_version = -1
         self.workflow = Workflow()
         self._given_types = types
         self.types: Types = types
@@ -614,7 +617,6 @@ class Scene(QGraphicsScene):
         for dot in wanted.keys() ^ self.selected_dots.keys():
             self.dots[dot].set_selected(dot in wanted)
         self.selected_dots = wanted
-        self.version += 1
         return True
 
     def _mark_box(self, key: tuple[str, int] | None) -> bool:
@@ -706,13 +708,13 @@ class Scene(QGraphicsScene):
     def nodes_in(self, rect: QRectF) -> list[NodeId]:
         """Nodes whose boxes meet a rectangle."""
         left, top, right, bottom = rect.left(), rect.top(), rect.right(), rect.bottom()
+        if self._boxes_version != self.version:
+            self._boxes_version = self.version
+            self._node_boxes = [(name, *item.box) for name, item in self.nodes.items()]
         return [
             name
-            for name, item in self.nodes.items()
-            if item.box[0] <= right
-            and item.box[2] >= left
-            and item.box[1] <= bottom
-            and item.box[3] >= top
+            for name, x, y, far_x, far_y in self._node_boxes
+            if x <= right and far_x >= left and y <= bottom and far_y >= top
         ]
 
     def rect_of(self, names: Iterable[NodeId]) -> QRectF:
