@@ -204,7 +204,7 @@ def test_f_frames_the_selected(hand: Hand) -> None:
 
 @pytest.mark.parametrize(
     ("zoom", "detail"),
-    [(1.0, Detail.NEAR), (0.5, Detail.NEAR), (0.4, Detail.MIDDLE), (0.15, Detail.FAR)],
+    [(1.0, Detail.NEAR), (0.6, Detail.NEAR), (0.5, Detail.MIDDLE), (0.15, Detail.FAR)],
 )
 def test_detail_follows_the_zoom(hand: Hand, zoom: float, detail: Detail) -> None:
     hand.canvas.set_zoom(0.3)
@@ -225,6 +225,26 @@ def test_from_far_away_the_selected_node_is_still_told_apart(hand: Hand) -> None
     place = hand.view(hand.canvas.content.nodes[NodeId("denoise")].scene_rect.center())
     image = hand.canvas.grab().toImage()
     assert image.pixelColor(place.toPoint()) == Theme.dark().accent
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.5])
+def test_the_text_of_a_muted_node_can_still_be_read(hand: Hand, zoom: float) -> None:
+    hand.select("save")
+    hand.key(Qt.Key.Key_M)
+    hand.select()
+    hand.canvas.set_zoom(zoom)
+    item = hand.canvas.content.nodes[NodeId("save")]
+    hand.canvas.look_at(item.scene_rect.center())
+    image = hand.canvas.grab().toImage()
+    bar = QRectF(hand.view(item.pos()), hand.view(item.pos() + QPointF(110, 28)))
+    shades = [
+        image.pixelColor(x, y).lightnessF()
+        for x in range(int(bar.left()) + 3, int(bar.right()))
+        for y in range(int(bar.top()) + 3, int(bar.bottom()) - 1)
+    ]
+    light, dark = max(shades), min(shades)
+    # 4.5 : 1 in the dark theme
+    assert (light**2.2 + 0.05) / (dark**2.2 + 0.05) > 4.5
 
 
 def test_the_minimap_looks_where_it_is_clicked(hand: Hand) -> None:
@@ -822,6 +842,14 @@ def test_dragging_a_number_scrubs_it_as_one_step(hand: Hand) -> None:
     drag(hand.port, [at, at + QPointF(20, 0), at + QPointF(40, 0)])
     assert hand.graph.node("denoise").params["guidance"] == 6.0
     assert hand.canvas.document.undo_texts == ["Set denoise.guidance"]
+
+
+def test_where_rows_are_not_painted_a_drag_moves_the_node(hand: Hand) -> None:
+    hand.canvas.set_zoom(0.5)
+    at = hand.row("denoise", "guidance")
+    drag(hand.port, [at, at + QPointF(20, 0), at + QPointF(40, 0)])
+    assert hand.graph.node("denoise").params["guidance"] == 5.0
+    assert hand.canvas.document.undo_texts == ["Move denoise"]
 
 
 def test_two_drags_of_a_number_are_two_steps(hand: Hand) -> None:

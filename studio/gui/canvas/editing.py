@@ -13,6 +13,7 @@ from studio.graph import Json, NodeId, Param, ParamKind
 from studio.gui import edits
 from studio.gui.canvas.frame_item import BoxItem, key_of
 from studio.gui.canvas.layout import ROW, TITLE, choices
+from studio.gui.canvas.look import NEAR_ZOOM
 from studio.gui.canvas.row_editor import RowEditor, parsed, typed
 from studio.registry import Multiline
 from studio.workflow import Workflow
@@ -20,7 +21,7 @@ from studio.workflow import Workflow
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
 
-READABLE_ZOOM = 0.5
+READABLE_ZOOM = NEAR_ZOOM - 1e-6
 """Letters that cannot be read cannot be edited."""
 
 

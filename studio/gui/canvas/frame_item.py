@@ -111,10 +111,12 @@ class BoxItem(QGraphicsItem):
         painter.setPen(self._outline(tint))
         painter.drawRoundedRect(self._rect, 8, 8)
         painter.fillRect(QRectF(1, 1, self._rect.width() - 2, BAR - 2), tint)
-        font = self._look.title_font
+        font, metrics = self._look.title_font, self._look.title_metrics
+        if self._look.detail is not Detail.NEAR:
+            font, metrics = self._look.far_font(painter.worldTransform().m11(), BAR)
         painter.setFont(font)
         painter.setPen(theme.text)
-        title = self._look.title_metrics.elidedText(
+        title = metrics.elidedText(
             frame.title, Qt.TextElideMode.ElideRight, self._rect.width() - 20
         )
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft

@@ -158,7 +158,7 @@ class Hand:
         canvas, selection = self._canvas, self._canvas.content.selection
         name = node.node.id
         local = node.mapFromScene(at.scene)
-        row = node.layout.row_at(local)
+        row = self._row_at(node, local)
         is_plain = not at.modifiers
         click: Callable[[], None] | None = partial(self._click_node, name, at.modifiers)
         if row is not None and is_plain and _clicks(row, local):
@@ -176,6 +176,11 @@ class Hand:
         # a drag with Shift or Ctrl takes the node along
         gesture = move if name in selection else SelectAndMove(canvas, name, move)
         self._pending = (at, gesture, click)
+
+    def _row_at(self, node: NodeItem, local: QPointF) -> Row | None:
+        """The row that is meant; none from so far away that rows are not painted."""
+        is_seen = self._canvas.look.detail is Detail.NEAR
+        return node.layout.row_at(local) if is_seen else None
 
     def _click_node(self, name: NodeId, modifiers: Qt.KeyboardModifier) -> None:
         content = self._canvas.content
@@ -266,7 +271,7 @@ class Hand:
 
     def _double_click_node(self, node: NodeItem, local: QPointF) -> None:
         canvas, name = self._canvas, node.node.id
-        row = node.layout.row_at(local)
+        row = self._row_at(node, local)
         if row is not None and row.name not in (MORE, UNUSED):
             is_tick = row.param is not None and row.param.kind is ParamKind.BOOL
             # the second click on a tick box ticks again; that on an arrow finds its menu open

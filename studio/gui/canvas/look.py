@@ -12,13 +12,17 @@ from studio.gui.theme import Theme
 
 GRID = 20.0
 """Side of a square of the grid, in scene units (pixels at zoom 1)."""
-NEAR_ZOOM = 0.5
-"""From here on everything is painted."""
+NEAR_ZOOM = 0.6
+"""From here on everything is painted; below, the letters of parameters would be too small to read."""
 MIDDLE_ZOOM = 0.2
 """From here on titles and sockets are painted; below, only coloured boxes and thumbnails."""
 OVERVIEW_ZOOM = 0.12
 """Below this the view paints all nodes in one batch instead of item by item."""
 SOCKET_RADIUS = 5.0
+FAR_SIZES = (20, 24, 30)
+"""Of titles at middle zooms, in scene units."""
+FAR_PIXELS = 10.0
+"""How tall their letters should be on the screen at least."""
 
 
 class Detail(IntEnum):
@@ -49,14 +53,20 @@ class Look:
         self.small_font.setPixelSize(11)
         self.title_font = QFont(self.text_font)
         self.title_font.setBold(True)
-        self.far_font = QFont(self.title_font)
-        self.far_font.setPixelSize(19)
-        """Of titles at middle zooms, to be read as long as can be."""
+        self._far_fonts = {size: QFont(self.title_font) for size in FAR_SIZES}
+        for size, font in self._far_fonts.items():
+            font.setPixelSize(size)
+        self._far_metrics = {size: QFontMetricsF(font) for size, font in self._far_fonts.items()}
         self.text_metrics = QFontMetricsF(self.text_font)
         self.small_metrics = QFontMetricsF(self.small_font)
-        self.far_metrics = QFontMetricsF(self.far_font)
         self.title_metrics = QFontMetricsF(self.title_font)
         self.set_theme(theme)
+
+    def far_font(self, zoom: float, room: float) -> tuple[QFont, QFontMetricsF]:
+        """The font of titles at middle zooms: the further away, the larger in the scene, within a height."""
+        fitting = [size for size in FAR_SIZES if size <= room * 0.8] or [FAR_SIZES[0]]
+        size = next((one for one in fitting if one * zoom >= FAR_PIXELS), fitting[-1])
+        return self._far_fonts[size], self._far_metrics[size]
 
     def set_theme(self, theme: Theme) -> None:
         """Take other colours; what was painted before must be painted again."""

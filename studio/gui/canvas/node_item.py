@@ -45,6 +45,10 @@ from studio.gui.states import NodeState
 
 THUMBNAIL = 200.0
 """Greatest height of a thumbnail."""
+OFF_OPACITY = 0.85
+"""Of nodes that give nothing: their text must still be read."""
+ROWS_ZOOM = 0.4
+"""From here on rows show as bars where they are not written."""
 _BADGE = 18.0
 _ABOVE = _BADGE + 6.0
 _AROUND = 9.0
@@ -61,7 +65,6 @@ class Texts:
     """What a node writes, cut to fit; made when it is first painted near."""
 
     title: str
-    far_title: str
     id: str
     id_left: float
     names: tuple[str, ...]
@@ -244,12 +247,15 @@ class NodeItem(QGraphicsItem):
         if detail is Detail.FAR:
             self._paint_far(painter)
             return
-        if self.node.mode == "mute" or self.state.status == "off":
-            painter.setOpacity(0.55)
+        if self._is_off():
+            painter.setOpacity(OFF_OPACITY)
         if detail is Detail.MIDDLE:
             self._paint_middle(painter)
         else:
             self._paint_near(painter)
+
+    def _is_off(self) -> bool:
+        return self.node.mode == "mute" or self.state.status == "off"
 
     def _title_color(self) -> QColor:
         theme = self._look.theme
@@ -281,10 +287,19 @@ class NodeItem(QGraphicsItem):
 
     def _paint_middle(self, painter: QPainter) -> None:
         theme = self._look.theme
-        painter.fillRect(self.rect, theme.node)
-        painter.fillRect(QRectF(0, 0, WIDTH, TITLE), self._title_color())
+        rect = self.rect
+        zoom = painter.worldTransform().m11()
+        # nothing else is written, so the title may take more than its bar
+        font, metrics = self._look.far_font(zoom, self.layout.height * 1.3)
+        bar = max(TITLE, metrics.height())
+        painter.fillRect(rect, theme.node)
+        painter.fillRect(QRectF(0, 0, WIDTH, min(bar, rect.height())), self._title_color())
+        if zoom >= ROWS_ZOOM:
+            # where there are parameters, although they cannot be read
+            for row in self.layout.rows:
+                painter.fillRect(row.rect.adjusted(0, 2, 0, -2), theme.window)
         painter.setPen(self._outline())
-        painter.drawRect(self.rect)
+        painter.drawRect(rect)
         for socket in self.layout.sockets:
             if self._is_hidden(socket):
                 continue
@@ -294,10 +309,12 @@ class NodeItem(QGraphicsItem):
                 else self._color(socket)
             )
             painter.fillRect(QRectF(socket.at.x() - 5, socket.at.y() - 5, 10, 10), color)
-        painter.setFont(self._look.far_font)
+        self._set_title_font(painter, font)
+        title = title_of(self.node, self.declared)
+        title = metrics.elidedText(title, Qt.TextElideMode.ElideRight, WIDTH - 2 * PAD)
         painter.setPen(theme.text)
-        baseline = TITLE / 2 + self._look.far_metrics.ascent() / 2 - 2.5
-        painter.drawText(QPointF(PAD, baseline), self._texts_now().far_title)
+        baseline = (min(bar, rect.height()) + metrics.ascent() - metrics.descent()) / 2
+        painter.drawText(QPointF(PAD, baseline), title)
         if self.thumbnail is not None and self._thumbnail_height:
             self._paint_thumbnail(painter)
         status = _status_color(self.state, self._look)
@@ -320,7 +337,7 @@ class NodeItem(QGraphicsItem):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(body)
         texts = self._texts_now()
-        painter.setFont(look.title_font)
+        self._set_title_font(painter, look.title_font)
         painter.setPen(theme.text)
         baseline = TITLE / 2 + look.title_metrics.ascent() / 2 - 1.5
         painter.drawText(QPointF(PAD + 2, baseline), texts.title)
@@ -338,6 +355,12 @@ class NodeItem(QGraphicsItem):
             self._paint_thumbnail(painter)
         self._paint_badge(painter)
         self._paint_error(painter)
+
+    def _set_title_font(self, painter: QPainter, font: QFont) -> None:
+        if self.node.mode == "mute":
+            font = QFont(font)
+            font.setStrikeOut(True)
+        painter.setFont(font)
 
     def _color(self, socket: Socket) -> QColor:
         return self._look.socket(socket.type)[0]
@@ -485,7 +508,11 @@ class NodeItem(QGraphicsItem):
         width, height = self.thumbnail.width() * scale, self.thumbnail.height() * scale
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         left = area.center().x() - width / 2
+        if self._is_off():
+            painter.setOpacity(0.35)
         painter.drawImage(QRectF(left, area.top(), width, height), self.thumbnail)
+        if self._is_off():
+            painter.setOpacity(OFF_OPACITY)
 
     def _paint_progress(self, painter: QPainter) -> None:
         if self.state.status not in ("running", "resumes"):
@@ -545,7 +572,6 @@ class NodeItem(QGraphicsItem):
         right = Qt.TextElideMode.ElideRight
         room = WIDTH - 2 * PAD - 4
         title = title_of(self.node, self.declared)
-        far_title = look.far_metrics.elidedText(title, right, room)
         title = look.title_metrics.elidedText(title, right, room * 0.7)
         name = "" if self.node.id == self.node.type else str(self.node.id)
         if self.is_pinned:
@@ -587,7 +613,7 @@ class NodeItem(QGraphicsItem):
         wrong = frozenset(
             row.name for row in self.layout.rows if row.param and self.misfit(row.param)
         )
-        return Texts(title, far_title, name, id_left, tuple(names), tuple(values), wrong)
+        return Texts(title, name, id_left, tuple(names), tuple(values), wrong)
 
     def misfit(self, param: Param) -> str:
         """Why what a link gives does not fit a parameter; "" where it does, or is not known."""
