@@ -262,8 +262,11 @@ class Window(QMainWindow):
         self.setWindowModified(page is not None and page.document.is_modified)
 
     def show_keys(self) -> None:
-        """Show the sheet of keys."""
+        """Show the sheet of keys and of what the mouse does."""
+        from studio.gui.canvas.mouse_rows import mouse_rows
+
         sections = list(self.menus.sections())
+        sections.append(Section(self.tr("Mouse on the canvas"), rows=mouse_rows()))
         if self.panels is not None:
             rows = self.panels.key_rows()
             sections += [Section(title, rows=found) for title, found in rows.items()]

@@ -270,7 +270,8 @@ def test_the_sheet_of_keys_is_made_from_the_tables(desk: Desk) -> None:
     sheet = window.findChild(KeySheet)
     assert sheet is not None
     text = sheet.text()
-    for words in ("Run", "Ctrl+Return", "Frame all", "Home", "Wipe between A and B", "Alt+1"):
+    words_and_keys = ("Run", "Ctrl+Return", "Frame all", "Home", "Wipe between A and B", "Alt+1")
+    for words in (*words_and_keys, "Put a dot on a link", "Ctrl+H"):
         assert words in text
     sheet.close()
 

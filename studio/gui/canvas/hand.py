@@ -28,6 +28,7 @@ from studio.gui.canvas.gestures import (
     SelectAndMove,
 )
 from studio.gui.canvas.layout import MORE, TITLE, UNUSED, Row, choices, is_number
+from studio.gui.canvas.look import Detail
 from studio.gui.canvas.node_item import NodeItem
 from studio.gui.edits import Bend, Dot
 from studio.workflow.groups import group_of
