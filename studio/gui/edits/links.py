@@ -53,7 +53,7 @@ def connectable(types: Types, output: type[Value], port: type[Value]) -> str | N
         and any(fits(one.type, port) for one in declared.outputs)
     )
     reason = f"takes {port.__name__}, but this gives {output.__name__}"
-    return f"{reason}; {between[0]} makes one from the other" if between else reason
+    return f"{reason}; {' or '.join(between[:2])} makes one from the other" if between else reason
 
 
 def refusal(
