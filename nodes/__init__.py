@@ -2,6 +2,7 @@
 
 from nodes.controlnet import control
 from nodes.denoise import Denoise
+from nodes.film import DenoisingFilm
 from nodes.guidance import guidance_curve, guidance_interval
 from nodes.image import (
     image_blend,
@@ -70,6 +71,7 @@ from nodes.value import (
 
 __all__ = [
     "Denoise",
+    "DenoisingFilm",
     "TrainDiffusion",
     "arithmetic",
     "beta_schedule",
