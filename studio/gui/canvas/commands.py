@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu
 
@@ -205,7 +206,11 @@ class Commands:
         self._paste(with_links=True)
 
     def _paste(self, *, with_links: bool) -> None:
-        canvas, data = self._canvas, QGuiApplication.clipboard().mimeData()
+        canvas = self._canvas
+        # an empty clipboard has none, whatever the stubs say
+        data = cast("QMimeData | None", QGuiApplication.clipboard().mimeData())
+        if data is None:
+            return
         text = data.text()
         at = canvas.cursor_pos()
         is_file = any(url.isLocalFile() for url in data.urls())

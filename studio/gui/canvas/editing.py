@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu
 
 from studio.graph import Json, NodeId, Param, ParamKind
 from studio.gui import edits
-from studio.gui.canvas.frame_item import BoxItem, key_of
+from studio.gui.canvas.frame_item import key_of
 from studio.gui.canvas.layout import ROW, TITLE, choices
 from studio.gui.canvas.look import NEAR_ZOOM
 from studio.gui.canvas.row_editor import RowEditor, parsed, typed
@@ -157,18 +157,23 @@ class Editing:
             self._canvas.tr("Text of the note")
             if is_note
             else self._canvas.tr("Title of the frame"),
-            partial(self._accept_box, box, step),
+            partial(self._accept_box, box.box, step),
             is_multiline=is_note,
         )
 
     def _accept_box(
-        self, box: BoxItem, step: tuple[str, tuple[str, ...]] | None, text: str
+        self, box: edits.Frame | edits.Note, step: tuple[str, tuple[str, ...]] | None, text: str
     ) -> str | None:
-        canvas, index = self._canvas, box.box.index
-        if isinstance(box.box, edits.Note):
-            after, name = edits.set_note(canvas.workflow, index, text=text), canvas.tr("Edit note")
+        canvas = self._canvas
+        item = canvas.content.boxes.get(key_of(box))
+        if item is None or item.box != box:
+            # undone meanwhile, and another may have its number now
+            return None
+        if isinstance(box, edits.Note):
+            after = edits.set_note(canvas.workflow, box.index, text=text)
+            name = canvas.tr("Edit note")
         else:
-            after = edits.set_frame(canvas.workflow, index, title=text)
+            after = edits.set_frame(canvas.workflow, box.index, title=text)
             name = canvas.tr("Edit frame")
         canvas.commit(after, *(step or (name, None)))
         canvas.document.end_merge()

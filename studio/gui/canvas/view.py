@@ -129,6 +129,9 @@ class Canvas(Camera):
         renamed: Mapping[str, str] | None = None,
     ) -> None:
         """Take ``after`` (of what is shown) as one step of the document's history."""
+        if merge is None:
+            # a command in the middle of a gesture: what the hand holds may be gone
+            self.hand.cancel()
         if self._group is not None:
             whole = self.document.workflow
             after = edits.with_body(whole, self.document.types, self._group, after, renamed or {})
