@@ -280,7 +280,7 @@ class NumberField(Line):
         if self.is_typing:
             return event.key() == Qt.Key.Key_Escape
         return (
-            event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down)
+            _is_step(event)
             or (event.key() == Qt.Key.Key_Backspace and not event.modifiers())
             or event.matches(QKeySequence.StandardKey.Paste)
             or event.matches(QKeySequence.StandardKey.Copy)
@@ -297,7 +297,7 @@ class NumberField(Line):
             start = self._press[1]
             self._press, self._is_scrubbing = None, False
             self.stepped.emit(start)
-        elif key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+        elif _is_step(event):
             self._step_by_key(event)
         elif key == Qt.Key.Key_Backspace:
             self.reset_requested.emit()
@@ -345,6 +345,12 @@ class NumberField(Line):
             super().contextMenuEvent(event)
         else:
             event.ignore()
+
+
+def _is_step(event: QKeyEvent) -> bool:
+    # with Alt they move what the field stands in
+    is_alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+    return event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down) and not is_alt
 
 
 def _is_enter(event: QKeyEvent) -> bool:

@@ -14,10 +14,11 @@ from studio.gui.compare_panel import ComparePanel
 from studio.gui.comparing import Comparing
 from studio.gui.document import Document
 from studio.gui.dropping import LOADERS
+from studio.gui.form import FormPanel
 from studio.gui.gallery import Gallery
 from studio.gui.history import History
 from studio.gui.inbox import Event
-from studio.gui.inspector import Inspector
+from studio.gui.inspector import Inspector, SeedBook
 from studio.gui.library import Library, OfferedModel
 from studio.gui.mask_editor import MaskEditor
 from studio.gui.outline import Outline
@@ -67,7 +68,9 @@ class Panels(QObject):
         self.viewer = Viewer(theme)
         self.mask = MaskEditor(self.viewer, theme)
         self.scrubber = Scrubber(theme)
-        self.inspector = Inspector(self._empty, theme)
+        book = SeedBook()
+        self.inspector = Inspector(self._empty, theme, book)
+        self.form = FormPanel(self._empty, theme, book)
         self.library = Library(types, theme)
         self.outline = Outline(self._empty, theme)
         self.history = History(gallery, theme)
@@ -111,6 +114,7 @@ class Panels(QObject):
             ("log", self.tr("Log"), self.log, bottom),
             ("compare", self.tr("Compare"), self.comparison, bottom),
             ("queue", self.tr("Queue"), self.queue, bottom),
+            ("form", self.tr("Form"), self.form, right),
         ):
             dock = QDockWidget(title, self._window)
             dock.setObjectName(name)
@@ -123,6 +127,7 @@ class Panels(QObject):
         window.setCorner(Qt.Corner.BottomRightCorner, right)
         window.setCorner(Qt.Corner.BottomLeftCorner, left)
         window.tabifyDockWidget(docks["library"], docks["outline"])
+        window.tabifyDockWidget(docks["inspector"], docks["form"])
         window.tabifyDockWidget(docks["plan"], docks["queue"])
         window.tabifyDockWidget(docks["queue"], docks["history"])
         window.tabifyDockWidget(docks["history"], docks["log"])
@@ -158,7 +163,7 @@ class Panels(QObject):
                 "View",
                 dock.windowTitle(),
                 _Toggle(self, name),
-                (f"Alt+{number}",),
+                (f"Alt+{number % 10}",),
                 section="panels",
                 is_checked=dock.isVisible,
                 is_enabled=self._has_page,
@@ -230,8 +235,8 @@ class Panels(QObject):
         if are_shown:
             height = LOW_PX if is_low else BOTTOM_PX
             self._window.resizeDocks([self.docks["plan"]], [height], Qt.Orientation.Vertical)
-            self.docks["library"].raise_()
-            self.docks["plan"].raise_()
+            for name in ("library", "inspector", "plan"):
+                self.docks[name].raise_()
 
     def set_theme(self, theme: Theme) -> None:
         """Show in other colours."""
@@ -240,6 +245,7 @@ class Panels(QObject):
             self.painting,
             self.scrubber,
             self.inspector,
+            self.form,
             self.library,
             self.outline,
             self.history,
@@ -275,6 +281,10 @@ class Panels(QObject):
         self.trajectory.branched.connect(self._branched)
         self.inspector.painting_requested.connect(self.painting.paint)
         self.inspector.node_requested.connect(self._reveal)
+        self.inspector.form_toggled.connect(self.form.toggle)
+        self.form.painting_requested.connect(self.painting.paint)
+        self.form.node_requested.connect(self._reveal)
+        self.form.refused.connect(self.status)
         self.outline.selection_changed.connect(self._chosen)
         self.outline.inspect_requested.connect(self._inspect)
         self.plan.node_chosen.connect(self._reveal)
@@ -326,7 +336,8 @@ class Panels(QObject):
     def show_models(self, found: Sequence[FoundModel]) -> None:
         """Offer the models of the library."""
         usable = [one for one in found if one.kind]
-        self.inspector.set_models([one.name for one in usable])
+        for panel in (self.inspector, self.form):
+            panel.set_models([one.name for one in usable])
         self.library.set_models(
             [
                 OfferedModel(one.name, LOADERS[one.kind], one.about)
@@ -345,6 +356,7 @@ class Panels(QObject):
         self._show_docks(page is not None)
         document = page.document if page is not None else self._empty
         self.inspector.set_document(document)
+        self.form.set_document(document)
         self.outline.set_document(document)
         for part in (self.painting, self.trajectory, self.comparing, self.recalling, self.showing):
             part.show_page(page)

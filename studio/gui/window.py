@@ -134,6 +134,7 @@ class Window(QMainWindow):
         self.panels.arrived_at(self._preferences.layout("docks"))
         self.panels.inspector.explain(self._preferences.flag("help"))
         self.panels.inspector.help_toggled.connect(self._keep_help)
+        self.panels.form.run_requested.connect(self.run)
         self.panels.status.connect(self.say)
         self.panels.library.add_requested.connect(self.intake.add_node)
         self.panels.restore_asked.connect(self.documents.open_text)

@@ -31,7 +31,7 @@ class PromptField(QPlainTextEdit):
         self._fit()
 
     def _fit(self) -> None:
-        lines = min(max(int(self.document().size().height()), 3), 12)
+        lines = min(max(int(self.document().size().height()), 2), 12)
         margins = self.contentsMargins()
         height = lines * self.fontMetrics().lineSpacing() + round(
             2 * self.document().documentMargin()

@@ -5,7 +5,8 @@ plain JSON in ``Workflow.view``, and only what is used is written::
 
     {"nodes": {id: [x, y]}, "collapsed": [id], "pinned": [id], "tidy": [id], "colors": {id: name},
      "routes": {id: {port: [[x, y], …]}},
-     "frames": [{"title": …, "rect": [x, y, width, height], "color": …}], "notes": [{"text": …, "rect": […]}]}
+     "frames": [{"title": …, "rect": [x, y, width, height], "color": …}], "notes": [{"text": …, "rect": […]}],
+     "form": [{"param": "node.param", "label": …}]}
 
 A position is the top left corner of a node, in scene units, x to the right and y down. A link is named by the input
 that it enters, ``(node, port)``: an input has one link at most. A route is the dots at which that link bends, from
@@ -30,6 +31,7 @@ from studio.gui.edits.backdrops import (
     set_note,
 )
 from studio.gui.edits.copies import copy_text, duplicate, paste_text
+from studio.gui.edits.form import Address, Published, form, publish, set_label, unpublish
 from studio.gui.edits.groups import (
     body,
     group,
@@ -101,6 +103,7 @@ from studio.gui.layout import Point, Size
 
 __all__ = [
     "STEMS",
+    "Address",
     "Align",
     "Bend",
     "Dot",
@@ -108,6 +111,7 @@ __all__ = [
     "Input",
     "Note",
     "Point",
+    "Published",
     "Rect",
     "Side",
     "Size",
@@ -140,6 +144,7 @@ __all__ = [
     "duplicate",
     "expose",
     "extract",
+    "form",
     "frame",
     "frames",
     "group",
@@ -161,6 +166,7 @@ __all__ = [
     "pin",
     "pinned",
     "positions",
+    "publish",
     "refusal",
     "remove",
     "remove_and_reconnect",
@@ -173,6 +179,7 @@ __all__ = [
     "reset_param",
     "routes",
     "set_frame",
+    "set_label",
     "set_mode",
     "set_note",
     "set_param",
@@ -182,6 +189,7 @@ __all__ = [
     "tidy",
     "toggle_mode",
     "ungroup",
+    "unpublish",
     "way_to",
     "with_body",
     "with_inside",

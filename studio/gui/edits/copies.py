@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from studio.graph import Graph, Json, Link, Node, NodeId, Types
 from studio.gui.edits.backdrops import frames, nodes_in_frame, notes
+from studio.gui.edits.form import copied, without
 from studio.gui.edits.links import is_sound, known_types, with_nodes
 from studio.gui.edits.nodes import free_name
 from studio.gui.edits.placing import arranged
@@ -57,7 +58,7 @@ def paste_text(
     if at is not None and corners:
         shift = (at[0] - min(x for x, _ in corners), at[1] - min(y for _, y in corners))
     merged, names = merged_with(w, types, part, shift, with_links)
-    return merged, list(names.values())
+    return copied(merged, part, names), list(names.values())
 
 
 def duplicate(
@@ -78,7 +79,7 @@ def _part(w: Workflow, ids: Sequence[NodeId]) -> Workflow:
         graph=Graph({node: w.graph.nodes[node] for node in ids}),
         view={key: value for key, value in w.view.items() if key != "notes"},
     )
-    part = forgotten(part, named_in_view(w) - chosen)
+    part = without(forgotten(part, named_in_view(w) - chosen), w.graph.nodes.keys() - chosen)
     inside = {frame.index: set(nodes_in_frame(w, frame)) for frame in frames(w)}
     part = with_view(
         part,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from studio.errors import GraphError
 from studio.graph import NODE_ID, Graph, Link, Node, NodeId, Types, nearest
 from studio.gui.edits.copies import merged_with, needed_groups
+from studio.gui.edits.form import body_changed, grouped, shown_changed, ungrouped
 from studio.gui.edits.links import known_types, with_inputs
 from studio.gui.edits.nodes import free_name, set_mode, set_param
 from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
@@ -69,7 +70,7 @@ def with_body(
     What the group showed of nodes that are gone is gone too, and so are links to it. Raises GraphError if the group
     would contain itself.
     """
-    old = body(w, name).groups[name]
+    before, old = w, body(w, name).groups[name]
     graph = edited.graph
 
     def inner(one: Inner) -> Inner:
@@ -103,6 +104,9 @@ def with_body(
         groups={key: replace(one, graph=lost.taken_from(one.graph)) for key, one in groups.items()},
     )
     group_types(w, types)
+    w = body_changed(w, before, name, graph, renamed)
+    for param in lost.params:
+        w = shown_changed(w, before, name, param, None)
     return w
 
 
@@ -162,7 +166,9 @@ def group(w: Workflow, types: Types, ids: Iterable[str], name: str) -> tuple[Wor
         }
     )
     part = forgotten(unrouted(w, within), named_in_view(w) - chosen)
-    view = {key: value for key, value in part.view.items() if key not in ("frames", "notes")}
+    view = {
+        key: value for key, value in part.view.items() if key not in ("frames", "notes", "form")
+    }
     made = Group(
         graph=within,
         inputs=crossing.inputs,
@@ -192,6 +198,7 @@ def group(w: Workflow, types: Types, ids: Iterable[str], name: str) -> tuple[Wor
         )  # fmt: skip
     ways = routes(w)
     w = forgotten(replace(w, graph=graph, groups={**w.groups, name: made}), chosen)
+    w = grouped(w, chosen, stand_in)
     w = routed(
         w,
         {
@@ -278,6 +285,9 @@ def _unpacked(w: Workflow, outer: Node) -> tuple[Workflow, list[NodeId]]:
         replace(w, graph=Graph({n.id: n for n in w.graph if n.id != outer.id})), [outer.id]
     )
     merged, names = merged_with(rest, {}, inside, shift, with_links=False)
+    merged = ungrouped(
+        merged, outer.id, names, {key: (one.node, one.name) for key, one in shown.params.items()}
+    )
     fed: dict[NodeId, dict[str, Link]] = {}
     old, ways = routes(w), dict[Input, Way]()
     for port, link in outer.inputs.items():

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from studio.errors import GraphError
 from studio.graph import NODE_ID, Graph, Link, Node, NodeId, Types, nearest
+from studio.gui.edits.form import shown_changed
 from studio.gui.edits.links import known_types
 from studio.gui.edits.nodes import free_name
 from studio.workflow import Group, Inner, Workflow
@@ -49,6 +50,8 @@ def rename_shown(w: Workflow, group: str, side: Side, old: str, new: str) -> Wor
     # a parameter may be linked like an input, so these share their names
     taken = names if side == "outputs" else {**one.inputs, **one.params}
     _refuse_name(new, taken)
+    if side == "params":
+        w = shown_changed(w, w, group, old, new)
     w = replace(w, groups={**w.groups, group: _with_name(one, side, old, new)})
     ours = Graph.GROUP + group
 
@@ -89,6 +92,7 @@ def conceal(w: Workflow, group: str, param: str) -> Workflow:
             Graph.GROUP + group, param, "is not shown", remedy=nearest(param, one.params)
         )
     kept = {name: inner for name, inner in one.params.items() if name != param}
+    w = shown_changed(w, w, group, param, None)
     w = replace(w, groups={**w.groups, group: replace(one, params=kept)})
     ours = Graph.GROUP + group
 

@@ -22,6 +22,7 @@ from studio.graph import (
     fits,
     nearest,
 )
+from studio.gui.edits.form import renamed_in, without
 from studio.gui.edits.links import (
     bridged,
     distance,
@@ -146,7 +147,9 @@ def matching_types(
 def remove(w: Workflow, ids: Iterable[str]) -> Workflow:
     """Remove nodes, their links, and what the view says about them."""
     gone = {w.graph.node(node).id for node in ids}
-    return forgotten(unrouted(w, w.graph.remove(*gone)), gone) if gone else w
+    if not gone:
+        return w
+    return without(forgotten(unrouted(w, w.graph.remove(*gone)), gone), gone)
 
 
 def remove_and_reconnect(w: Workflow, types: Types, ids: Iterable[str]) -> Workflow:
@@ -159,7 +162,7 @@ def rename(w: Workflow, old: str, new: str) -> Workflow:
     """Give a node another id; links and view follow. Raises GraphError if it is taken or malformed."""
     if old == new:
         return w
-    return renamed(replace(w, graph=w.graph.rename(old, new)), old, new)
+    return renamed_in(renamed(replace(w, graph=w.graph.rename(old, new)), old, new), {old: new})
 
 
 def set_param(w: Workflow, node: str, name: str, value: Json) -> Workflow:

@@ -3,6 +3,7 @@
 from studio.gui.inspector.inspector import Inspector
 from studio.gui.inspector.ports import LinkButton
 from studio.gui.inspector.row import ParamRow
+from studio.gui.inspector.seeds import SeedBook
 from studio.gui.inspector.words import prose
 
-__all__ = ["Inspector", "LinkButton", "ParamRow", "prose"]
+__all__ = ["Inspector", "LinkButton", "ParamRow", "SeedBook", "prose"]

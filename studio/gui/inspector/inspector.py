@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QFontDatabase, QKeyEvent
@@ -18,25 +17,21 @@ from PySide6.QtWidgets import (
 )
 
 from studio.errors import GraphError
-from studio.graph import Json, Node, NodeId, NodeType, Param
+from studio.graph import Node, NodeId, NodeType, Param
 from studio.gui import edits
 from studio.gui.curves import Curves
 from studio.gui.document import Change, Document
 from studio.gui.editors import (
     CurveEditor,
-    Editor,
-    FileEditor,
-    ModelEditor,
-    SeedEditor,
-    StrokesEditor,
 )
+from studio.gui.inspector.bound import Bound
 from studio.gui.inspector.curves_view import CurvesView
 from studio.gui.inspector.header import Header
 from studio.gui.inspector.interface import Interface
 from studio.gui.inspector.keys import RowKeys
 from studio.gui.inspector.ports import LinkButton, Ports
 from studio.gui.inspector.row import ParamRow
-from studio.gui.inspector.seeds import Place, Seeds
+from studio.gui.inspector.seeds import Place, SeedBook, Seeds
 from studio.gui.inspector.words import label, prose, raw_json
 from studio.gui.number_field import Line
 from studio.gui.scope import Path, Scope
@@ -61,7 +56,17 @@ class Inspector(QScrollArea):
     help_toggled = Signal(bool)
     """Whether nodes and parameters are explained in full from now on."""
 
-    def __init__(self, document: Document, theme: Theme, parent: QWidget | None = None) -> None:
+    form_toggled = Signal(str, bool)
+    """A parameter (``node.param``) that is to be in the form, or no longer."""
+
+    def __init__(
+        self,
+        document: Document,
+        theme: Theme,
+        book: SeedBook | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        """``book``: the seeds of documents, shared with other panels."""
         super().__init__(parent)
         self._scope = Scope(document)
         self._theme = theme
@@ -69,13 +74,9 @@ class Inspector(QScrollArea):
         self._declared: NodeType | None = None
         self._states: Mapping[str, NodeState] = {}
         self._models: tuple[str, ...] = ()
-        self._gestures: dict[str, int] = {}
-        self._serial = 0
-        self._seeds = Seeds()
-        self._seeds_of: WeakKeyDictionary[Document, Seeds] = WeakKeyDictionary()
-        self._seeds_of[document] = self._seeds
+        self._book = book or SeedBook()
         self._is_explained = False
-        self.rows: dict[str, ParamRow] = {}
+        self._bound: dict[str, Bound] = {}
         self.header = Header("", theme)
         self.ports: Ports | None = None
         self.interface: Interface | None = None
@@ -96,6 +97,15 @@ class Inspector(QScrollArea):
     def ids(self) -> tuple[NodeId, ...]:
         """The nodes that are shown."""
         return self._ids
+
+    @property
+    def rows(self) -> dict[str, ParamRow]:
+        """The rows by parameter."""
+        return {name: bound.row for name, bound in self._bound.items()}
+
+    @property
+    def _seeds(self) -> Seeds:
+        return self._book.of(self._document)
 
     @property
     def links(self) -> dict[str, QWidget]:
@@ -127,7 +137,6 @@ class Inspector(QScrollArea):
         self._scope = Scope(document)
         self._ids = ()
         self._states, self._curves = {}, {}
-        self._seeds = self._seeds_of.setdefault(document, Seeds())
         document.changed.connect(self._changed)
         self._rebuild()
 
@@ -144,9 +153,8 @@ class Inspector(QScrollArea):
     def set_models(self, names: Sequence[str]) -> None:
         """Say which models there are to choose from."""
         self._models = tuple(names)
-        for row in self.rows.values():
-            if isinstance(row.editor, ModelEditor):
-                row.editor.set_models(self._models)
+        for bound in self._bound.values():
+            bound.set_models(self._models)
 
     def set_theme(self, theme: Theme) -> None:
         """Take other colours."""
@@ -165,8 +173,6 @@ class Inspector(QScrollArea):
     def note_run(self) -> None:
         """Remember the document's seeds as the last that were used."""
         self._seeds.note(self._document.workflow, self._scope.types)
-        for name, row in self.rows.items():
-            self._prepare_seed(name, row.editor)
 
     def focus_first(self) -> None:
         """Give the keyboard to the first parameter."""
@@ -243,9 +249,8 @@ class Inspector(QScrollArea):
 
     def _rebuild(self) -> None:
         focus = self._focused()
-        self.rows, self.ports, self.interface, self.curves = {}, None, None, None
+        self._bound, self.ports, self.interface, self.curves = {}, None, None, None
         self._keys.forget()
-        self._gestures.clear()
         self._declared = self._declared_now() if self._ids else None
         page = QWidget()
         column = QVBoxLayout(page)
@@ -370,36 +375,24 @@ class Inspector(QScrollArea):
         row = ParamRow(param, self._theme, address=address)
         row.explain(self._is_explained)
         row.entered.connect(self._keys.hover)
-        row.source_wanted.connect(self._go_to)
-        row.unlinked.connect(self._unlink_param)
+        bound = Bound(row, self._scope, self._ids, self._seeds)
         row.menu_opening.connect(self._fill_menu)
-        editor = row.editor
-        editor.edited.connect(self._edited)
-        editor.refused.connect(self._refused)
-        editor.reset_requested.connect(self._reset)
-        if isinstance(editor, FileEditor):
-            editor.set_folder(self._document.folder)
-        elif isinstance(editor, ModelEditor):
-            editor.set_models(self._models)
-        elif isinstance(editor, StrokesEditor):
-            editor.painting_requested.connect(self._paint)
-        elif isinstance(editor, SeedEditor):
-            editor.lock_changed.connect(self._lock)
-        self.rows[param.name] = row
-        self._prepare_seed(param.name, editor)
+        bound.painting_requested.connect(self.painting_requested)
+        bound.node_requested.connect(self.node_requested)
+        bound.set_models(self._models)
+        self._bound[param.name] = bound
         return row
 
     # --- showing
 
     def _show_values(self) -> None:
-        nodes = self._nodes()
-        for name, row in self.rows.items():
-            row.show_values([node.params.get(name, row.param.default) for node in nodes])
+        for bound in self._bound.values():
+            bound.show()
         curve = next(
             (r.editor for r in self.rows.values() if isinstance(r.editor, CurveEditor)), None
         )
         if curve is not None:
-            smooth = nodes[0].params.get("smooth", True)
+            smooth = self._nodes()[0].params.get("smooth", True)
             curve.set_smooth(smooth is not False)
 
     def _show_links(self) -> None:
@@ -407,9 +400,6 @@ class Inspector(QScrollArea):
         if declared is None:
             return
         nodes = self._nodes()
-        for name, row in self.rows.items():
-            linked = (node.inputs[name] for node in nodes if name in node.inputs)
-            row.show_link(next(linked, None))
         if len(nodes) != 1 or not (declared.inputs or declared.outputs):
             return
         if self.ports is not None:
@@ -444,66 +434,6 @@ class Inspector(QScrollArea):
         state = self._states.get(self._scope.flat(self._ids[0])) if is_one else None
         self.header.show_state(state)
 
-    def _places(self, name: str) -> list[Place]:
-        group = self._scope.group
-        return [(group, node, name) for node in self._ids]
-
-    def _prepare_seed(self, name: str, editor: Editor) -> None:
-        if isinstance(editor, SeedEditor):
-            places = self._places(name)
-            editor.set_last_used(self._seeds.last(places[0]))
-            editor.set_locked(self._seeds.is_locked(places))
-
-    # --- changing parameters
-
-    def _name_of(self, sender: object) -> str:
-        """The parameter that a row or its editor stands for."""
-        return next(
-            name for name, row in self.rows.items() if sender is row or sender is row.editor
-        )
-
-    def _edited(self, value: Json, gesture: int) -> None:
-        name = self._name_of(self.sender())
-        if self._gestures.get(name) != gesture:
-            self._gestures[name] = gesture
-            self._serial += 1
-        seed = self._nodes()[0].params.get(name)
-        editor = self.rows[name].editor
-        workflow = self._scope.workflow
-        for node in self._ids:
-            workflow = edits.set_param(workflow, node, name, value)
-        text = self.tr("Set {0}").format(self._address(name))
-        where = self._scope.path
-        self._scope.edit(workflow, text, ("param", *where, *self._ids, name, str(self._serial)))
-        if isinstance(editor, SeedEditor) and isinstance(seed, int):
-            self._seeds.left(self._places(name)[0], seed)
-
-    def _address(self, name: str) -> str:
-        is_one = len(self._ids) == 1
-        return (
-            f"{self._scope.flat(self._ids[0])}.{name}" if is_one else f"{name} ({len(self._ids)})"
-        )
-
-    def _refused(self, reason: str) -> None:
-        self.rows[self._name_of(self.sender())].show_error(reason)
-
-    def _reset(self) -> None:
-        name = self._name_of(self.sender())
-        workflow = self._scope.workflow
-        for node in self._ids:
-            workflow = edits.reset_param(workflow, self._document.types, node, name)
-        self._scope.edit(workflow, self.tr("Reset {0}").format(self._address(name)))
-        row = self.rows.get(name)
-        if row is not None:
-            row.show_error("")
-
-    def _lock(self, is_locked: bool) -> None:
-        self._seeds.lock(self._places(self._name_of(self.sender())), is_locked)
-
-    def _paint(self) -> None:
-        node = self._scope.flat(self._ids[0])
-        self.painting_requested.emit(node, self._name_of(self.sender()))
-
     # --- changing links
 
     def _go(self) -> None:
@@ -514,15 +444,10 @@ class Inspector(QScrollArea):
     def _go_to(self, node: str) -> None:
         self.node_requested.emit(self._scope.flat(node))
 
-    def _unlink_param(self) -> None:
-        self._unlink(self._name_of(self.sender()))
-
     def _unlink(self, port: str) -> None:
-        workflow = self._scope.workflow
-        for node in self._nodes():
-            if port in node.inputs:
-                workflow = edits.disconnect(workflow, node.id, port)
-        self._scope.edit(workflow, self.tr("Unlink {0}").format(self._address(port)))
+        node = self._ids[0]
+        workflow = edits.disconnect(self._scope.workflow, node, port)
+        self._scope.edit(workflow, self.tr("Unlink {0}").format(f"{self._scope.flat(node)}.{port}"))
 
     # --- names
 
@@ -588,46 +513,29 @@ class Inspector(QScrollArea):
     # --- the menu of a row
 
     def _fill_menu(self, menu: QMenu) -> None:
-        """Offer to link or unlink the parameter and, inside a group, to show it on the group's node."""
+        """Offer to show the parameter in the form and, inside a group, on the group's node."""
         row = self.sender()
-        if isinstance(row, ParamRow):
-            self._offer_link(menu, row)
-            self._offer_exposure(menu, row)
-
-    def _offer_link(self, menu: QMenu, row: ParamRow) -> None:
-        is_linked = row.link is not None
-        if not is_linked and edits.constant_for(self._scope.types, row.param) is None:
+        if not isinstance(row, ParamRow) or not row.address:
             return
-        text = self.tr("Unlink") if is_linked else self.tr("Make it an input")
-        action = QAction(text, menu)
-        action.setData(row.param.name)
-        action.triggered.connect(self._unlink_chosen if is_linked else self._make_input)
-        menu.addSeparator()
-        menu.addAction(action)
+        published = [
+            str(one.address) for one in edits.form(self._document.workflow, self._document.types)
+        ]
+        in_form = QAction(self.tr("Show in the form"), menu)
+        in_form.setCheckable(True)
+        in_form.setChecked(row.address in published)
+        in_form.setData((row.address, row.address not in published))
+        in_form.triggered.connect(self._toggle_form)
+        menu.addAction(in_form)
+        self._offer_exposing(menu, row)
 
-    def _unlink_chosen(self) -> None:
+    def _toggle_form(self) -> None:
         action = self.sender()
         if isinstance(action, QAction):
-            self._unlink(action.data())
+            self.form_toggled.emit(*action.data())
 
-    def _make_input(self) -> None:
-        """Let the parameter of all nodes that are shown come from one new node, which takes the first one's over."""
-        action = self.sender()
-        if not isinstance(action, QAction):
-            return
-        name = action.data()
-        try:
-            workflow, _ = edits.make_input(
-                self._scope.workflow, self._document.types, self._ids[0], name, sharing=self._ids
-            )
-        except GraphError as error:
-            self.rows[name].show_error(_reason(error))
-            return
-        self._scope.edit(workflow, self.tr("Make {0} an input").format(self._address(name)))
-
-    def _offer_exposure(self, menu: QMenu, row: ParamRow) -> None:
+    def _offer_exposing(self, menu: QMenu, row: ParamRow) -> None:
         group = self._scope.group
-        if group is None or len(self._ids) != 1:
+        if group is None:
             return
         action = QAction(self.tr("Show on the node of {0}").format(group), menu)
         shown = self._document.workflow.groups[group].params
@@ -640,7 +548,6 @@ class Inspector(QScrollArea):
         action.setChecked(bool(found))
         action.setData((group, self._ids[0], row.param.name, found))
         action.triggered.connect(self._toggle_exposed)
-        menu.addSeparator()
         menu.addAction(action)
 
     def _toggle_exposed(self) -> None:

@@ -169,6 +169,8 @@ class ParamRow(QWidget):
 
     def show_link(self, link: Link | None) -> None:
         """Show that the value comes from a node, with the way there; None: it is the parameter's own."""
+        if link is None and self.link is None:
+            return
         while (item := self._link_line.takeAt(0)) is not None:
             old = item.widget()
             if old is not None:
