@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -21,19 +21,29 @@ from PySide6.QtWidgets import (
 
 from studio.graph import Json
 from studio.gui.focus_keys import FocusKey, FocusKeys
-from studio.gui.strokes import Point, Raster, Stroke, filled, simplified
+from studio.gui.strokes import Point, Raster, Stroke, edged, filled, simplified
 from studio.gui.surface import CRISP_ABOVE, Gesture, draw_part
 from studio.gui.theme import Theme, icon
 from studio.gui.viewer import Viewer
 
 Instrument = Literal["brush", "eraser", "lasso", "rectangle"]
 
-OVERLAY = QColor(255, 32, 48)
-"""Where the picture is repainted; red in both themes, as masks are in the field."""
+OVERLAYS = (
+    QColor(255, 32, 48),
+    QColor(32, 224, 255),
+    QColor(64, 255, 64),
+    QColor(255, 64, 255),
+)
+"""Where the picture is repainted; red, as masks are in the field, unless the picture is too."""
 _LONGEST_PX = 1024
 """Masks of larger pictures are shown at this size; the strokes are exact at any."""
 _SMALLEST, _LARGEST = 0.002, 0.5
 _NOTCHES = 100
+_MOST_GROW, _MOST_FEATHER = 64, 64
+"""Of the sliders; the inspector takes all that the node does."""
+_EDGE_MS = 50
+_CLEAR = 140.0
+"""From here on two colours are told apart at a glance, in RGB of 255 levels."""
 
 
 class _Drawing:
@@ -114,6 +124,10 @@ class MaskEditor(QWidget):
     strokes_changed = Signal(list)
     """All strokes, as the parameter of the mask node takes them."""
     invert_changed = Signal(bool)
+    grow_changed = Signal(int)
+    feather_changed = Signal(float)
+    edge_settled = Signal()
+    """The slider was let go: what follows is another step of the history."""
     finished = Signal()
     keys = FocusKeys()
 
@@ -129,6 +143,14 @@ class MaskEditor(QWidget):
         self._last: QPointF | None = None
         self.raster = Raster(QSize(1, 1))
         self._overlay = QImage()
+        self._color = OVERLAYS[0]
+        self._grow: int | None = None
+        self._feather: float | None = None
+        """None: the node has no such parameter."""
+        self._edge_timer = QTimer(self)
+        self._edge_timer.setSingleShot(True)
+        self._edge_timer.setInterval(_EDGE_MS)
+        self._edge_timer.timeout.connect(self._renew_overlay)
         self.keys = FocusKeys(self._table())
         self.setAccessibleName(self.tr("Mask editor"))
         self._instruments = QButtonGroup(self)
@@ -168,10 +190,29 @@ class MaskEditor(QWidget):
         buttons.addWidget(done)
         grid = QGridLayout()
         grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        self._size, self._size_label = self._slider(grid, 0, self.tr("Size"), _NOTCHES, 55)
-        self._hard, self._hard_label = self._slider(grid, 1, self.tr("Hardness"), 100, 80)
-        self._opacity, self._opacity_label = self._slider(grid, 2, self.tr("Overlay"), 100, 50)
+        grid.setHorizontalSpacing(6)
+        for column in (1, 4):
+            grid.setColumnStretch(column, 1)
+        self._size, self._size_label = self._slider(grid, 0, 0, self.tr("Size"), (0, _NOTCHES), 55)
+        self._hard, self._hard_label = self._slider(grid, 0, 3, self.tr("Hardness"), (0, 100), 80)
+        self._grown, self._grown_label = self._slider(
+            grid, 1, 0, self.tr("Grow"), (-_MOST_GROW, _MOST_GROW), 0
+        )
+        self._soft, self._soft_label = self._slider(
+            grid, 1, 3, self.tr("Feather"), (0, _MOST_FEATHER), 0
+        )
+        self._opacity, self._opacity_label = self._slider(
+            grid, 2, 0, self.tr("Overlay"), (0, 100), 50
+        )
+        self._grown.valueChanged.connect(self._grow_moved)
+        self._soft.valueChanged.connect(self._feather_moved)
+        for slider in (self._grown, self._soft):
+            slider.sliderReleased.connect(self.edge_settled)
+        self._swatch = QToolButton(self)
+        self._swatch.setToolTip(self.tr("Another colour of the overlay (C)"))
+        self._swatch.setAccessibleName(self.tr("Colour of the overlay"))
+        self._swatch.clicked.connect(self.next_color)
+        grid.addWidget(self._swatch, 2, 3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
@@ -193,6 +234,11 @@ class MaskEditor(QWidget):
             FocusKey(("{", "Shift+{", "Shift+["), self.tr("Softer brush"), self._softer),
             FocusKey(("}", "Shift+}", "Shift+]"), self.tr("Harder brush"), self._harder),
             FocusKey(("I",), self.tr("Repaint everything else"), self.toggle_invert),
+            FocusKey((",", "<", "Shift+<"), self.tr("Shrink the mask"), self._shrink),
+            FocusKey((".", ">", "Shift+>"), self.tr("Grow the mask"), self._widen),
+            FocusKey((";",), self.tr("Feather less"), self._harden),
+            FocusKey(("'",), self.tr("Feather more"), self._soften),
+            FocusKey(("C",), self.tr("Another colour of the overlay"), self.next_color),
             FocusKey(("Del", "Backspace"), self.tr("Remove all strokes"), self.clear),
             FocusKey(("Esc",), self.tr("Drop the stroke, or stop painting"), self._escape),
         )
@@ -206,20 +252,27 @@ class MaskEditor(QWidget):
         return button
 
     def _slider(
-        self, grid: QGridLayout, row: int, name: str, top: int, value: int
+        self,
+        grid: QGridLayout,
+        row: int,
+        column: int,
+        name: str,
+        span: tuple[int, int],
+        value: int,
     ) -> tuple[QSlider, QLabel]:
         label = QLabel(name, self)
         slider = QSlider(Qt.Orientation.Horizontal, self)
-        slider.setRange(0, top)
+        slider.setRange(*span)
         slider.setValue(value)
+        slider.setMinimumWidth(40)
         slider.setAccessibleName(name)
         label.setBuddy(slider)
         shown = QLabel(self)
-        shown.setMinimumWidth(self.fontMetrics().horizontalAdvance("8888 px"))
+        shown.setMinimumWidth(self.fontMetrics().horizontalAdvance("888 px"))
         shown.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         slider.valueChanged.connect(self._show_values)
-        for column, widget in enumerate((label, slider, shown)):
-            grid.addWidget(widget, row, column)
+        for offset, widget in enumerate((label, slider, shown)):
+            grid.addWidget(widget, row, column + offset)
         return slider, shown
 
     def event(self, event: QEvent) -> bool:
@@ -238,14 +291,25 @@ class MaskEditor(QWidget):
         """Whether the viewer paints masks now."""
         return self._is_active
 
-    def begin(self, strokes: Sequence[Json], inverted: bool = False) -> None:
-        """Paint on the viewer's picture; ``strokes`` have the form that ``studio.registry.Strokes`` checks."""
+    def begin(
+        self,
+        strokes: Sequence[Json],
+        inverted: bool = False,
+        grow: int | None = None,
+        feather: float | None = None,
+    ) -> None:
+        """Paint on the viewer's picture; ``strokes`` have the form that ``studio.registry.Strokes`` checks.
+
+        ``grow``, ``feather``: as the node has them; None where it has no such parameter.
+        """
         self._is_active = True
         self._last = None
         self._viewer.set_tool(self)
         self._is_inverted = inverted
         self._invert.setChecked(inverted)
         self.raster = Raster(self._raster_size())
+        self._color = self._readable()
+        self.set_edge(grow, feather)
         self.set_strokes(strokes)
         self._show_values()
         self._surface.setFocus()
@@ -269,6 +333,23 @@ class MaskEditor(QWidget):
         self._invert.setChecked(inverted)
         self._renew_overlay()
 
+    def set_edge(self, grow: int | None, feather: float | None) -> None:
+        """Show the mask grown and feathered by so many pixels, as the document has it now."""
+        is_another = (grow, feather) != (self._grow, self._feather)
+        self._grow, self._feather = grow, feather
+        for slider, label, value in (
+            (self._grown, self._grown_label, grow),
+            (self._soft, self._soft_label, feather),
+        ):
+            slider.blockSignals(True)
+            slider.setValue(round(value or 0))
+            slider.blockSignals(False)
+            slider.setEnabled(value is not None)
+            label.setEnabled(value is not None)
+        if is_another:
+            self._show_values()
+            self._edge_timer.start()
+
     @property
     def strokes(self) -> list[Json]:
         """The strokes that are shown."""
@@ -276,10 +357,34 @@ class MaskEditor(QWidget):
 
     def painted(self) -> QImage:
         """The mask that is shown: 8-bit grey, white is repainted; at most 1024 px."""
-        image = self.raster.image.copy()
+        scale = self.raster.size.width() / max(1, self._surface.extent.width())
+        image = edged(self.raster.image, (self._grow or 0) * scale, (self._feather or 0.0) * scale)
         if self._is_inverted:
+            image = image.copy()
             image.invertPixels()
         return image
+
+    def _readable(self) -> QColor:
+        """The colour that is furthest from all that the picture shows."""
+        shown = self._surface.slot(self._surface.front)
+        if shown is None or shown.image.isNull():
+            return OVERLAYS[0]
+        small = shown.image.scaled(8, 8, mode=Qt.TransformationMode.SmoothTransformation)
+        seen = [small.pixelColor(x, y) for x in range(small.width()) for y in range(small.height())]
+
+        def clearance(color: QColor) -> float:
+            # the nearest eighth counts: one pixel of that colour is no reason
+            distances = sorted(_distance(color, other) for other in seen)
+            return distances[len(distances) // 8]
+
+        usual = OVERLAYS[0]
+        return usual if clearance(usual) > _CLEAR else max(OVERLAYS, key=clearance)
+
+    def next_color(self) -> None:
+        """Show the mask in another colour."""
+        self._color = OVERLAYS[(OVERLAYS.index(self._color) + 1) % len(OVERLAYS)]
+        self._show_values()
+        self._renew_overlay()
 
     def _raster_size(self) -> QSize:
         extent = self._surface.extent
@@ -362,7 +467,40 @@ class MaskEditor(QWidget):
         self._size_label.setText(f"{max(1, round(2 * self.radius * width))} px")
         self._hard_label.setText(f"{self._hard.value()} %")
         self._opacity_label.setText(f"{self._opacity.value()} %")
+        self._grown_label.setText(f"{self._grow:+d} px" if self._grow else "0 px")
+        self._soft_label.setText(f"{self._feather or 0:g} px")
+        swatch = QPixmap(14, 14)
+        swatch.fill(self._color)
+        self._swatch.setIcon(QIcon(swatch))
         self._surface.update()
+
+    def _grow_moved(self, value: int) -> None:
+        self._grow = value
+        self._show_values()
+        self._edge_timer.start()
+        self.grow_changed.emit(value)
+
+    def _feather_moved(self, value: int) -> None:
+        self._feather = float(value)
+        self._show_values()
+        self._edge_timer.start()
+        self.feather_changed.emit(float(value))
+
+    def _shrink(self) -> None:
+        self._step(self._grown, -1)
+
+    def _widen(self) -> None:
+        self._step(self._grown, 1)
+
+    def _harden(self) -> None:
+        self._step(self._soft, -1)
+
+    def _soften(self) -> None:
+        self._step(self._soft, 1)
+
+    def _step(self, slider: QSlider, by: int) -> None:
+        if slider.isEnabled():
+            slider.setValue(slider.value() + by)
 
     def toggle_invert(self) -> None:
         """Propose to repaint what is not painted."""
@@ -477,17 +615,27 @@ class MaskEditor(QWidget):
     def _renew_overlay(self) -> None:
         if self._overlay.size() != self.raster.size:
             self._overlay = QImage(self.raster.size, QImage.Format.Format_ARGB32_Premultiplied)
-        self._tint(self._overlay.rect())
+        self._lay(self._overlay.rect(), self.painted())
         self._surface.update()
 
     def _tint(self, rect: QRect) -> None:
+        """Show a part as it is drawn; its edge comes when the stroke is done."""
         strength = self.raster.image.copy(rect)
         if self._is_inverted:
             strength.invertPixels()
+        self._lay(rect, strength)
+
+    def _lay(self, rect: QRect, strength: QImage) -> None:
         patch = QImage(rect.size(), QImage.Format.Format_ARGB32)
-        patch.fill(OVERLAY)
+        patch.fill(self._color)
         patch.setAlphaChannel(strength)
         painter = QPainter(self._overlay)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
         painter.drawImage(rect.topLeft(), patch)
         painter.end()
+
+
+def _distance(one: QColor, other: QColor) -> float:
+    return math.dist(
+        (one.red(), one.green(), one.blue()), (other.red(), other.green(), other.blue())
+    )

@@ -28,6 +28,7 @@ class Painting(QObject):
     status = Signal(str)
     began = Signal()
     """The viewer is to be seen."""
+    ended = Signal()
 
     def __init__(
         self, mask: MaskEditor, showing: Showing, runner: Runner, theme: Theme, parent: QObject
@@ -45,6 +46,9 @@ class Painting(QObject):
         mask.hide()
         mask.strokes_changed.connect(self._strokes_painted)
         mask.invert_changed.connect(self._inverted)
+        mask.grow_changed.connect(self._grown)
+        mask.feather_changed.connect(self._feathered)
+        mask.edge_settled.connect(self._settled)
         mask.finished.connect(self._ended)
 
     def set_theme(self, theme: Theme) -> None:
@@ -79,7 +83,9 @@ class Painting(QObject):
             self._runner.look(page.watch, self._source)
         strokes = found.params.get(param)
         self._mask.begin(
-            strokes if isinstance(strokes, list) else [], found.params.get("invert") is True
+            strokes if isinstance(strokes, list) else [],
+            found.params.get("invert") is True,
+            *_edge(found.params),
         )
         self._mask.show()
         self.began.emit()
@@ -127,6 +133,7 @@ class Painting(QObject):
         self._showing.is_held = False
         self._mask.hide()
         self._showing.show_last()
+        self.ended.emit()
 
     # --- the document
 
@@ -136,13 +143,24 @@ class Painting(QObject):
     def _inverted(self, is_inverted: bool) -> None:
         self._set("invert", is_inverted, self.tr("Invert the mask"))
 
-    def _set(self, what: str, value: Json, text: str) -> None:
+    def _grown(self, pixels: int) -> None:
+        self._set("grow", pixels, self.tr("Grow the mask"), ("grow",))
+
+    def _feathered(self, pixels: float) -> None:
+        self._set("feather", pixels, self.tr("Feather the mask"), ("feather",))
+
+    def _settled(self) -> None:
+        if self._page is not None:
+            self._page.document.end_merge()
+
+    def _set(self, what: str, value: Json, text: str, merge: tuple[str, ...] | None = None) -> None:
         if self._page is not None and self._painted is not None:
             node, param = self._painted
             name = param if what == "strokes" else what
             path, inner = split(node)
             scope = Scope(self._page.document, path)
-            scope.edit(edits.set_param(scope.workflow, inner, name, value), text)
+            after = edits.set_param(scope.workflow, inner, name, value)
+            scope.edit(after, text, (node, *merge) if merge else None)
 
     def _changed(self, change: Change) -> None:
         if self._painted is None or self._page is None:
@@ -157,7 +175,17 @@ class Painting(QObject):
         if isinstance(strokes, list) and strokes != self._mask.strokes:
             self._mask.set_strokes(strokes)
         self._mask.set_inverted(params.get("invert") is True)
+        self._mask.set_edge(*_edge(params))
 
     def _pictured(self, made: Pictured) -> None:
         if self._painted is not None and made.node == self._source and made.is_asked:
             self._showing.viewer.set_image("A", made.whole(), made.node, path=made.path)
+
+
+def _edge(params: Mapping[str, Json]) -> tuple[int | None, float | None]:
+    """How far a node grows and feathers its mask, as far as it does."""
+    grow, feather = params.get("grow"), params.get("feather")
+    return (
+        grow if isinstance(grow, int) else None,
+        float(feather) if isinstance(feather, int | float) else None,
+    )

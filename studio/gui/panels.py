@@ -278,6 +278,8 @@ class Panels(QObject):
         self.showing.failed.connect(self.failed)
         self.trajectory.failed.connect(self.failed)
         self.painting.began.connect(self._show_viewer)
+        self.painting.began.connect(self.trajectory.follow)
+        self.painting.ended.connect(self.trajectory.follow)
         self.trajectory.branched.connect(self._branched)
         self.inspector.painting_requested.connect(self.painting.paint)
         self.inspector.node_requested.connect(self._reveal)

@@ -96,7 +96,8 @@ class Trajectory(QObject):
         loops = self._loops(page)
         chosen = [name for name in loops if name in page.selection] or loops[-1:]
         name = chosen[0] if chosen else ""
-        self._scrubber.setVisible(bool(name))
+        # whoever paints needs the room for the picture
+        self._scrubber.setVisible(bool(name) and not self._showing.is_held)
         if name != self._loop:
             self._forget()
             self._loop = name

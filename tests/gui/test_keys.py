@@ -240,7 +240,7 @@ def test_the_sheet_is_used_by_keyboard(desk: Desk) -> None:
 def test_keys_of_panels_stay(desk: Desk) -> None:
     window, _ = desk.opened()
     sheet = sheet_of(window)
-    press_key_of(sheet, "Wipe between A and B")
-    assert row(sheet, "Wipe between A and B").text(1) == "W"
+    press_key_of(sheet, "Keep the picture as B")
+    assert row(sheet, "Keep the picture as B").text(1) == "K"
     assert not sheet.other.isEnabled()
     assert "stays" in sheet.told.text()

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from studio.diffusion import masks
 from studio.graph import Json
 from studio.gui.mask_editor import MaskEditor
-from studio.gui.strokes import Raster, Stroke, filled, simplified
+from studio.gui.strokes import Raster, Stroke, edged, filled, simplified
 from studio.gui.theme import Theme
 from studio.gui.viewer import Viewer
 from studio.registry import Strokes
@@ -388,3 +388,56 @@ def test_a_straight_line_keeps_only_its_ends() -> None:
 def test_a_stroke_survives_the_file() -> None:
     for stroke in LINES:
         assert Stroke.from_json(stroke.to_json()) == stroke
+
+
+# --- edges
+
+
+@pytest.mark.parametrize(
+    ("grow", "feather"), [(0, 6.0), (9, 0.0), (-5, 0.0), (12, 10.0), (-4, 3.0)]
+)
+def test_the_edge_that_is_shown_is_the_edge_that_is_computed(grow: int, feather: float) -> None:
+    raster = Raster(QSize(WIDTH, HEIGHT))
+    raster.show([Stroke(((0.3, 0.5), (0.6, 0.4)), 0.1), Stroke(((0.0, 1.0),), 0.2)])
+    shown = values(edged(raster.image, grow, feather))
+    alpha = torch.from_numpy(values(raster.image))[None, None]
+    wanted = masks.feathered(masks.grown(alpha, grow), feather)[0, 0].numpy()
+    assert np.abs(shown - wanted).max() < 0.03
+    assert np.abs(shown - wanted).mean() < 0.002
+
+
+def test_growing_and_feathering_are_proposed_and_shown(qtbot: QtBot) -> None:
+    desk = Desk(qtbot)
+    grown: list[int] = []
+    soft: list[float] = []
+    desk.editor.grow_changed.connect(grown.append)
+    desk.editor.feather_changed.connect(soft.append)
+    desk.editor.begin([Stroke(((0.5, 0.5),), 0.1).to_json()], False, 0, 0.0)
+    before = values(desk.editor.painted()).sum()
+    for _ in range(3):
+        key(desk.surface, Qt.Key.Key_Period)
+    key(desk.surface, Qt.Key.Key_Apostrophe)
+    assert (grown, soft) == ([1, 2, 3], [1.0])
+    assert values(desk.editor.painted()).sum() > before
+    assert (desk.editor._grown_label.text(), desk.editor._soft_label.text()) == ("+3 px", "1 px")
+
+
+def test_a_node_without_edges_has_none_to_set(qtbot: QtBot) -> None:
+    desk = Desk(qtbot)
+    grown: list[int] = []
+    desk.editor.grow_changed.connect(grown.append)
+    key(desk.surface, Qt.Key.Key_Period)
+    assert grown == []
+    assert not desk.editor._grown.isEnabled()
+
+
+def test_the_overlay_is_not_of_the_colour_of_the_picture(qtbot: QtBot) -> None:
+    desk = Desk(qtbot)
+    image = QImage(64, 64, QImage.Format.Format_RGB32)
+    image.fill(QColor(240, 40, 40))
+    desk.viewer.set_image("A", image)
+    desk.editor.begin([])
+    first = desk.editor._color
+    assert first.red() < 200 or first.green() > 200
+    key(desk.surface, Qt.Key.Key_C)
+    assert desk.editor._color != first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -571,3 +572,21 @@ def test_options_that_are_equal_ask_nothing_of_the_worker(desk: Desk) -> None:
     options = desk.preferences.options()
     desk.program.set_options(Options(theme="light", output=options.output))
     assert len(desk.workers) == 1
+
+
+def test_growing_the_mask_in_the_editor_is_one_edit_of_the_node(desk: Desk) -> None:
+    window, page = desk.opened(INPAINT)
+    panels = panels_of(window)
+    page.canvas.select(["mask"])
+    panels.painting.paint("mask", "strokes")
+    assert not panels.scrubber.isVisible()
+    before = page.document.workflow.graph.node("mask").params
+    steps = page.document.position
+    for _ in range(3):
+        hands.key(panels.viewer.surface, Qt.Key.Key_Period)
+    after = page.document.workflow.graph.node("mask").params
+    assert after["grow"] == cast("int", before["grow"]) + 3
+    assert page.document.position == steps + 1
+    page.document.undo()
+    assert panels.mask._grown.value() == before["grow"]
+    assert page.document.workflow.graph.node("mask").params == before
