@@ -25,6 +25,7 @@ from studio.training.recipe import (
     OPTIMIZERS,
     PRECISIONS,
     TARGETS,
+    Adapters,
     Plan,
     Rates,
     Recipe,
@@ -122,13 +123,62 @@ class Training(NamedTuple):
     samples: Image
 
 
+def _chain(
+    plan: Plan, steps: int, every: int, rates: Rates, uses: Mapping[str, Ref], cost: str
+) -> Chain:
+    """A spec for every block of steps between two checkpoints."""
+    specs = tuple(
+        Spec(
+            {"first": block.first, "rates": block.rates},
+            unhashed={"plan": plan},
+            calls=plan.recipe.accumulate,
+            count=len(block.rates),
+            is_lasting=block.is_lasting,
+        )
+        for block in blocks(steps, every, rates)
+    )
+    return Chain(Spec({"plan": plan}, uses, is_lasting=False), specs, cost)
+
+
+class _Taught:
+    """What every training loop has in common."""
+
+    def passes(self, arguments: Mapping[str, object]) -> int:
+        """All steps."""
+        return cast("int", arguments["steps"])
+
+    def start(self, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
+        """The network before its first step; every file of the data is read once to see whether it can be."""
+        from studio.training import loop
+
+        return loop.start(spec, inputs, ctx)
+
+    def step(self, state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
+        """One step of the optimizer."""
+        from studio.training import loop
+
+        return loop.step(state, spec, ctx)
+
+    def freeze(self, state: State, ctx: Context) -> State:
+        """Weights, average and optimizer, copied."""
+        from studio.training import loop
+
+        return loop.freeze(state)
+
+    def preview(self, state: State) -> Image | None:
+        """What it paints by now."""
+        from studio.training import loop
+
+        return loop.preview(state)
+
+
 @node(
     "train_diffusion",
     version=1,
     category="training",
     aliases=("train", "fine_tune", "trainer"),
 )
-class TrainDiffusion:
+class TrainDiffusion(_Taught):
     """Teach a denoising network: draw a timestep, add noise in closed form, predict, step down the loss.
 
     The state (weights, average, optimizer) is stored every checkpoint_every steps. A training that was stopped goes on
@@ -226,19 +276,8 @@ class TrainDiffusion:
         if model is not None and model.ref.result is not None:
             uses["base"] = cast("Ref", model.ref.result)
         rates = Rates(learning_rate, warmup, decay)
-        specs = [
-            Spec(
-                {"first": block.first, "rates": block.rates},
-                unhashed={"plan": plan},
-                calls=accumulate,
-                count=len(block.rates),
-                is_lasting=block.is_lasting,
-            )
-            for block in blocks(steps, checkpoint_every, rates)
-        ]
-        start = Spec({"plan": plan}, uses, is_lasting=False)
         cost = f"{_digest(network, model)} {dataset.size} {batch} {precision}"
-        return [Chain(start, tuple(specs), cost)]
+        return [_chain(plan, steps, checkpoint_every, rates, uses, cost)]
 
     def announce(self, key: Key, arguments: Mapping[str, object]) -> Mapping[str, Value]:
         """The model that the training gives, as a denoise node takes it."""
@@ -264,28 +303,6 @@ class TrainDiffusion:
             )
         }
 
-    def passes(self, arguments: Mapping[str, object]) -> int:
-        """All steps."""
-        return cast("int", arguments["steps"])
-
-    def start(self, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
-        """The network before its first step; every file of the data is read once to see whether it can be."""
-        from studio.training import loop
-
-        return loop.start(spec, inputs, ctx)
-
-    def step(self, state: State, spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
-        """One step of the optimizer."""
-        from studio.training import loop
-
-        return loop.step(state, spec, ctx)
-
-    def freeze(self, state: State, ctx: Context) -> State:
-        """Weights, average and optimizer, copied."""
-        from studio.training import loop
-
-        return loop.freeze(state)
-
     def finish(self, states: Sequence[State], ctx: Context) -> Training:
         """The averaged weights, and the looks on the way."""
         from studio.training import loop
@@ -294,11 +311,123 @@ class TrainDiffusion:
         # the model was announced before
         return Training(cast("Model", None), trained, samples)
 
-    def preview(self, state: State) -> Image | None:
-        """What it paints by now."""
+
+class LoraTraining(NamedTuple):
+    """What the training of a LoRA gives."""
+
+    trained: Trained
+    samples: Image
+
+
+@node(
+    "train_lora",
+    version=1,
+    category="training",
+    aliases=("lora_trainer", "style", "dreambooth"),
+)
+class TrainLora(_Taught):
+    """Teach a model a style or a thing from a few pictures, in a small file beside it (Hu et al. 2021).
+
+    The model itself stays as it is: two small matrices are learned for each layer, and save_model writes them as a LoRA
+    that load_lora adds to the model, as strongly as you like. Twenty pictures and some hundred steps are a beginning.
+
+      dataset: What to learn; a trigger word in its captions calls it later.
+      model: What it is learned for.
+      vae: The model's, where it works on latents.
+      text_encoder: The model's, where it reads text; it stays as it is.
+      validation: Pictures that are not learned, to measure by.
+      rank: Size of the matrices: how much they can hold.
+      alpha: Strength times rank; as large as the rank is plain.
+      layers: Those of attention, or all, which learns more of textures and strokes.
+      steps: How many steps to take in all.
+      batch: Pictures a batch.
+      learning_rate: Of the plateau.
+      warmup: Steps over which the rate rises.
+      decay: Share of the steps over which the rate falls at the end.
+      min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 0 is off.
+      caption_dropout: Share of captions left out.
+      weight_decay: Pull of the matrices towards 0.
+      clip: Largest norm of the gradients; 0 is no limit.
+      ema: Decay of the average of the matrices, which is what comes out; 0 keeps none.
+      precision: bfloat16 computes in half the memory, faster where the hardware can.
+      checkpoint_every: Steps between two states that are stored.
+      sample_every: Steps between two looks at what it paints by now; 0 looks at the end alone.
+      samples: Pictures a look.
+      sample_steps: Steps of DDIM a look.
+      guidance: Of the looks.
+      validate_every: Steps between two measurements on the validation set.
+      seed: Of first weights, order, noise and all other chances.
+      trained: The matrices and how they came about, for save_model.
+      samples: What it painted on the way, a sheet each.
+    """
+
+    def chain(
+        self,
+        dataset: Dataset,
+        model: Model,
+        vae: Vae | None,
+        text_encoder: TextEncoder | None,
+        validation: Dataset | None,
+        ctx: Planning,
+        rank: Annotated[int, Range(1, 1024)] = 8,
+        alpha: Annotated[float, Range(0.01, 1024)] = 8.0,
+        layers: Annotated[str, Choice("attention", "all")] = "all",
+        steps: Annotated[int, Range(1, _MOST_STEPS, unit="steps")] = 300,
+        batch: Annotated[int, Range(1, 4096, unit="pictures")] = 4,
+        learning_rate: Annotated[float, Range(0, 1)] = 0.001,
+        warmup: Annotated[int, Range(0, _MOST_STEPS, unit="steps")] = 20,
+        decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
+        min_snr: Annotated[float, Range(0, 100)] = 5.0,
+        caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+        weight_decay: Annotated[float, Range(0, 10)] = 0.0,
+        clip: Annotated[float, Range(0, 1000)] = 1.0,
+        ema: Annotated[float, Range(0, 1)] = 0.98,
+        precision: Annotated[str, Choice(*PRECISIONS)] = "float32",
+        checkpoint_every: Annotated[int, Range(1, 100_000, unit="steps")] = 50,
+        sample_every: Annotated[int, Range(0, 1_000_000, unit="steps")] = 100,
+        samples: Annotated[int, Range(1, 64, unit="pictures")] = 4,
+        sample_steps: Annotated[int, Range(1, 1000, unit="steps")] = 20,
+        guidance: Annotated[float, Range(1, 50)] = 3.0,
+        validate_every: Annotated[int, Range(0, 1_000_000, unit="steps")] = 0,
+        seed: Annotated[int, Seed()] = 0,
+    ) -> list[Chain]:
+        """One chain: a spec for every block of steps between two checkpoints."""
+        if model.ref.result is not None:
+            raise GraphError(
+                "",
+                "model",
+                "is trained in this graph",
+                remedy="save it by save_model, and load it by its name",
+            )
+        recipe = Recipe(
+            seed=seed,
+            batch=batch,
+            target=target_of(model.scheduler),
+            min_snr=min_snr,
+            caption_dropout=caption_dropout,
+            weight_decay=weight_decay,
+            clip=clip,
+            ema=ema,
+            precision=precision,
+            sample_every=sample_every,
+            samples=samples,
+            sample_steps=sample_steps,
+            guidance=guidance,
+            validate_every=validate_every,
+        )
+        plan = replace(
+            _plan(recipe, dataset, None, model, vae, text_encoder, None, validation),
+            adapters=Adapters(rank, alpha, layers),
+        )
+        rates = Rates(learning_rate, warmup, decay)
+        cost = f"lora {_digest(None, model)} {dataset.size} {batch} {precision}"
+        return [_chain(plan, steps, checkpoint_every, rates, {}, cost)]
+
+    def finish(self, states: Sequence[State], ctx: Context) -> LoraTraining:
+        """The averaged matrices, and the looks on the way."""
         from studio.training import loop
 
-        return loop.preview(state)
+        return LoraTraining(*loop.finish(states, ctx))
 
 
 def _plan(
@@ -315,6 +444,10 @@ def _plan(
     if (network is None) == (model is None):
         raise GraphError(
             "", "network", "or model: one of the two is needed, and only one", remedy="link one"
+        )
+    if model is not None and model.loras:
+        raise GraphError(
+            "", "model", "has LoRAs, which a training would not see", remedy="unlink them"
         )
     config = _config(network)
     channels = model.latent_channels if model else int(str(config["in_channels"]))
@@ -435,8 +568,9 @@ def save_model(
 ) -> Annotated[ModelFolder, Output("folder")]:
     """Write a trained model into the model library, as a folder in diffusers' layout that load_unet finds by its name.
 
-    The folder holds a card (README.md, card.json) that says how the model was trained. A model of that name from
-    another training is in the way: this shows before anything runs.
+    A LoRA becomes a file that load_lora finds. A card (README.md and card.json in the folder, metadata in the file)
+    says how the model was trained. A model of that name from another training is in the way: this shows before
+    anything runs.
 
       trained: What a training gives.
       name: In the library; folders are written with /.

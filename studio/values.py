@@ -121,6 +121,10 @@ class Picture(Delivered):
         return self.pixels_sha256
 
 
+LORA = "lora"
+"""Component of a training's result that is a LoRA: its tensors by the names that its file has for them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trained(Value):
     """Trained weights, with all that makes an ordinary model of them."""

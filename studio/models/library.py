@@ -35,7 +35,8 @@ from studio.values import (
 
 CARD = "card.json"
 """In the folder of a model that a workflow trained: how it came about."""
-_ENDING = ".safetensors"
+ENDING = ".safetensors"
+"""Of the files that models are."""
 _DEEPEST = 4
 # who wrote a config and in which dtype says nothing about results: the dtype is always ours to choose
 _IDLE_FIELDS = frozenset(
@@ -84,7 +85,7 @@ class Library:
         found: dict[str, Entry] = {}
         for folder in self.folders:
             for path in _models_under(folder, _DEEPEST):
-                stem = path.with_suffix("") if path.suffix == _ENDING else path
+                stem = path.with_suffix("") if path.suffix == ENDING else path
                 name = stem.relative_to(folder).as_posix()
                 if name in found or name == BUNDLED:
                     # a folder and a file of one stem: the file goes by its whole name
@@ -106,7 +107,7 @@ class Library:
         if path.is_absolute():
             return Entry(name, self._existing(path, name))
         for folder in self.folders:
-            for candidate in (folder / name, folder / f"{name}{_ENDING}"):
+            for candidate in (folder / name, folder / f"{name}{ENDING}"):
                 if _is_model_folder(candidate) or candidate.is_file():
                     refuse_pickle(candidate)
                     return Entry(name, candidate)
@@ -128,7 +129,7 @@ class Library:
         place = str(self.folders[0]) if self.folders else "a folder named in $STUDIO_MODELS"
         return ModelError(
             f'there is no model "{name}"',
-            remedy=f"{guess.rstrip('?')}{'?' if guess.endswith('?') else '.'} Or put {name}{_ENDING},"
+            remedy=f"{guess.rstrip('?')}{'?' if guess.endswith('?') else '.'} Or put {name}{ENDING},"
             f" or its folder in diffusers' layout, into {place}",
         )
 
@@ -309,7 +310,7 @@ class Library:
         if Path(stem).is_absolute() or stem == BUNDLED:
             raise ModelError(f'"{stem}" cannot be the name of a new model', remedy="choose another")
         folder = self.folders[0]
-        target = folder / stem if source.is_dir() else folder / f"{stem}{_ENDING}"
+        target = folder / stem if source.is_dir() else folder / f"{stem}{ENDING}"
         if os.path.lexists(target) or _is_model_folder(folder / stem):
             raise ModelError(
                 f'there is a model "{stem}" already',
@@ -343,13 +344,14 @@ class Library:
 
         A model of that name from the training of the same ``key`` is no obstacle.
         """
-        place = self.place(name)
-        if is_replacing or not os.path.lexists(place) or saved_key(place) == key:
-            return
-        raise ModelError(
-            f'there is a model "{name}" already, and not of this training ({place})',
-            remedy="choose another name, or set replace to overwrite it",
-        )
+        folder = self.place(name)
+        for place in (folder, folder.with_name(f"{folder.name}{ENDING}")):
+            if is_replacing or not os.path.lexists(place) or saved_key(place) == key:
+                continue
+            raise ModelError(
+                f'there is a model "{name}" already, and not of this training ({place})',
+                remedy="choose another name, or set replace to overwrite it",
+            )
 
     def check(self) -> Iterator[Finding]:
         """Yield what is wrong with the library, model by model: reads and digests every file anew."""
@@ -372,11 +374,15 @@ class Library:
                 yield Finding(entry.name, str(error))
 
 
-def saved_key(folder: Path) -> str | None:
-    """The key of the training that a saved model came from, or None."""
+def saved_key(place: Path) -> str | None:
+    """The key of the training that a saved model (a folder, or a file with its card in the metadata) came from."""
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if place.suffix == ENDING:
+            text = read_header(place).metadata.get(CARD, "")
+        else:
+            text = (place / CARD).read_text(encoding="utf-8")
+        card = json.loads(text)
+    except (OSError, ValueError, ModelError):
         return None
     key = card.get("key") if isinstance(card, dict) else None
     return key if isinstance(key, str) else None
@@ -507,7 +513,7 @@ def _models_under(folder: Path, depth: int) -> Iterator[Path]:
                 yield path
             elif depth > 1 and path.name not in (TOKENIZERS, "tokenizer"):
                 yield from _models_under(path, depth - 1)
-        elif path.suffix == _ENDING:
+        elif path.suffix == ENDING:
             yield path
 
 
@@ -542,7 +548,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _foreign(folder: str, names: list[str]) -> set[str]:
     """Everything that a model's folder may hold beside what loading reads."""
-    wanted = {_ENDING, ".json", ".txt", ".md", ""}
+    wanted = {ENDING, ".json", ".txt", ".md", ""}
     return {
         name
         for name in names

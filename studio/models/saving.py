@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from studio.errors import ModelError
 from studio.graph import Json
-from studio.models.library import CARD, Library, saved_key
-from studio.values import ModelFolder, Trained
+from studio.models.library import CARD, ENDING, Library, saved_key
+from studio.values import LORA, ModelFolder, Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,13 +30,19 @@ def save_model(made: ModelFolder, library: Library) -> Path:
     assert isinstance(trained, Trained), "the trained weights are handed on with the folder"
     library.refuse_new(made.name, made.key, is_replacing=made.is_replacing)
     target = library.place(made.name)
+    if LORA in trained.weights:
+        target = target.with_name(f"{target.name}{ENDING}")
     if saved_key(target) == made.key:
         return target
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     former = target.with_name(f".{target.name}.{os.getpid()}.former")
     try:
-        partial.mkdir(parents=True)
-        _fill(partial, made, trained)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if LORA in trained.weights:
+            _write_lora(partial, made, trained)
+        else:
+            partial.mkdir()
+            _fill(partial, made, trained)
         if os.path.lexists(target):
             os.rename(target, former)
         os.rename(partial, target)
@@ -49,10 +55,11 @@ def save_model(made: ModelFolder, library: Library) -> Path:
             remedy="make room, or name another folder in $STUDIO_MODELS",
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if former.is_symlink():
-            former.unlink()
-        shutil.rmtree(former, ignore_errors=True)
+        for left in (partial, former):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
     return target
 
 
@@ -70,15 +77,22 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
             weights = dict(_stored(trained.weights[name], made.dtype))
             save_file(weights, part / _WEIGHTS, metadata={"format": "pt"})
     _write_json(folder / "model_index.json", index)
-    card: dict[str, Json] = {
-        "format": "studio.card",
-        "version": 1,
-        "name": made.name,
-        "key": made.key,
-    }
-    card |= {"dtype": made.dtype, **trained.card}
+    card = _card(made, trained)
     (folder / "README.md").write_text(_told(card), encoding="utf-8")
     _write_json(folder / CARD, card)
+
+
+def _write_lora(path: Path, made: ModelFolder, trained: Trained) -> None:
+    from safetensors.torch import save_file
+
+    card = json.dumps(_card(made, trained), ensure_ascii=False, sort_keys=True)
+    tensors = dict(_stored(trained.weights[LORA], made.dtype))
+    save_file(tensors, path, metadata={"format": "pt", CARD: card})
+
+
+def _card(made: ModelFolder, trained: Trained) -> dict[str, Json]:
+    head: dict[str, Json] = {"format": "studio.card", "version": 1, "name": made.name}
+    return {**head, "key": made.key, "dtype": made.dtype, **trained.card}
 
 
 def _stored(weights: Mapping[str, Tensor], dtype: str) -> Iterator[tuple[str, Tensor]]:

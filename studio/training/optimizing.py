@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Parameter
 
 _BETAS = (0.9, 0.99)
 
@@ -14,9 +14,9 @@ _BETAS = (0.9, 0.99)
 class Optimizer:
     """Takes steps along the gradients of a network's weights."""
 
-    def __init__(self, network: Module, kind: str, weight_decay: float) -> None:
+    def __init__(self, weights: Iterable[Parameter], kind: str, weight_decay: float) -> None:
         """``kind``: ``adamw``, or ``muon`` (Jordan et al. 2024, with steps as long as AdamW's: Liu et al. 2025)."""
-        weights = [w for w in network.parameters() if w.requires_grad]
+        weights = list(weights)
         matrices = [weight for weight in weights if weight.ndim > 1]
         vectors = [weight for weight in weights if weight.ndim <= 1]
         self._flat: list[tuple[Parameter, Parameter]] = []

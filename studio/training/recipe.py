@@ -58,6 +58,17 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Adapters:
+    """A LoRA to be learned (Hu et al. 2021)."""
+
+    rank: int
+    alpha: float
+    """Strength at which it acts, times the rank."""
+    layers: str
+    """``attention`` or ``all``."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that a training depends on, but for the steps' rates."""
 
@@ -72,6 +83,8 @@ class Plan:
     vae: Vae | None = None
     text_encoder: TextEncoder | None = None
     validation: Dataset | None = None
+    adapters: Adapters | None = None
+    """Learned beside the network, which stays as it is; None: the network itself learns."""
     label_count: int = 0
     """Class labels that the network reads, the last of which stands for none; 0 where it reads none."""
 
@@ -89,13 +102,15 @@ class Plan:
             }
             data |= {"source": "scene painter", "seed": pictures.seed, **given}
         recipe = self.recipe.document()
+        if self.adapters is not None:
+            recipe |= asdict(self.adapters)
         if isinstance(self.network, Network):
             recipe |= {"network": self.network.class_name}
         else:
             recipe |= {"began with": self.network.digest}
         return {
-            "summary": f"A denoising network trained on {self.dataset.count} pictures"
-            f" of {self.dataset.size} px.",
+            "summary": f"A {'LoRA' if self.adapters else 'denoising network'} trained on"
+            f" {self.dataset.count} pictures of {self.dataset.size} px.",
             "data": data,
             "recipe": recipe,
         }

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from studio.diffusion import noise, text, vae
 from studio.errors import NodeError
@@ -21,11 +21,12 @@ from studio.graph import Json
 from studio.models.loading import load_module, load_trained, trained_network
 from studio.registry import Context
 from studio.training import objective
+from studio.training.adapters import attach, file_tensors
 from studio.training.data import Examples
 from studio.training.objective import Process
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
-from studio.values import Embedding, Network, Trained
+from studio.values import LORA, Embedding, Network, Trained
 
 # addresses of draws that are no steps
 _INITIAL_WEIGHTS = -100
@@ -65,20 +66,32 @@ class Trainer:
         self._prompts: dict[str, Embedding] = {}
         if frozen is None:
             self._examples.verify(ctx.progress)
+        if frozen is None or plan.adapters is not None:
             self.config, self.network = _begun(plan, ctx, base)
         else:
             self.config = cast("Mapping[str, Json]", frozen["config"])
             component = trained_network(self.config)
             weights = cast("Mapping[str, Tensor]", frozen["weights"])
             self.network = load_trained(component, weights, device=ctx.pool.device, dtype="float32")
-        self.network.requires_grad_(True).train()
+        self._learned = self._prepared()
         _plain_attention(self.network, self._device)
-        self._optimizer = Optimizer(self.network, plan.recipe.optimizer, plan.recipe.weight_decay)
+        recipe = plan.recipe
+        self._optimizer = Optimizer(self._learned.values(), recipe.optimizer, recipe.weight_decay)
         self._average: dict[str, Tensor] = {}
         if frozen is not None:
             self._restore(frozen)
-        elif plan.recipe.ema:
-            self._average = {name: w.detach().clone() for name, w in self._weights()}
+        elif recipe.ema:
+            self._average = {name: w.detach().clone() for name, w in self._learned.items()}
+
+    def _prepared(self) -> dict[str, Parameter]:
+        """The weights that learn, by name: the network's, or those of adapters."""
+        adapters = self.plan.adapters
+        if adapters is None:
+            self.network.requires_grad_(True).train()
+            return dict(self.network.named_parameters())
+        return attach(
+            self.network, adapters.rank, adapters.alpha, adapters.layers, self.recipe.seed
+        )
 
     # --- state
 
@@ -88,7 +101,7 @@ class Trainer:
             "plan": self.plan,
             "done": self.done,
             "config": dict(self.config),
-            "weights": {name: _copy(weight) for name, weight in self.network.state_dict().items()},
+            "weights": {name: _copy(weight) for name, weight in self._learned.items()},
             "average": {name: _copy(weight) for name, weight in self._average.items()},
             "optimizer": self._optimizer.state(),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
@@ -98,6 +111,10 @@ class Trainer:
 
     def _restore(self, frozen: Mapping[str, object]) -> None:
         self.done = cast("int", frozen["done"])
+        weights = cast("Mapping[str, Tensor]", frozen["weights"])
+        with torch.no_grad():
+            for name, weight in self._learned.items():
+                weight.copy_(weights[name])
         average = cast("Mapping[str, Tensor]", frozen["average"])
         self._average = {name: w.to(self._device).clone() for name, w in average.items()}
         self._optimizer.restore(cast("list[dict[int, dict[str, Tensor]]]", frozen["optimizer"]))
@@ -105,9 +122,6 @@ class Trainer:
         validations = cast("list[list[float]]", frozen["validations"])
         self.validations = [list(each) for each in validations]
         self.sheets = list(cast("list[Tensor]", frozen["sheets"]))
-
-    def _weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        return self.network.named_parameters()
 
     # --- one step
 
@@ -128,7 +142,7 @@ class Trainer:
             )
         measured = {"loss": total, "rate": rate}
         if recipe.clip:
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+            norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), recipe.clip)
             measured["gradient"] = float(norm)
         self._optimizer.step(rate)
         self.done += 1
@@ -169,7 +183,7 @@ class Trainer:
             return
         decay = min(self.recipe.ema, (1 + self.done) / (10 + self.done))
         with torch.no_grad():
-            for name, weight in self._weights():
+            for name, weight in self._learned.items():
                 self._average[name].lerp_(weight, 1 - decay)
 
     # --- what is learned from
@@ -243,17 +257,18 @@ class Trainer:
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
         """The network with its average in place of its weights, for looking at it."""
-        weights = {name: weight.data for name, weight in self._weights()}
-        for name, weight in self._weights():
+        weights = {name: weight.data for name, weight in self._learned.items()}
+        is_training = self.network.training
+        for name, weight in self._learned.items():
             weight.data = self._average.get(name, weight.data)
         self.network.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            for name, weight in self._weights():
+            for name, weight in self._learned.items():
                 weight.data = weights[name]
-            self.network.train()
+            self.network.train(is_training)
 
     def paint(self, ctx: Context) -> Tensor:
         """Pictures that the network paints by now, uint8 [n, 3, H, W]; kept among the sheets."""
@@ -334,10 +349,15 @@ class Trainer:
 
     def trained(self, card: Mapping[str, Json]) -> Trained:
         """The average of the weights (or the weights, where there is no average) as an ordinary model."""
-        weights = {name: _copy(weight) for name, weight in self.network.state_dict().items()}
-        weights.update({name: _copy(weight) for name, weight in self._average.items()})
-        configs: dict[str, Mapping[str, Json]] = {"unet": self.config}
-        configs["scheduler"] = self.plan.scheduler
+        learned = {name: _copy(weight) for name, weight in self._learned.items()}
+        learned.update({name: _copy(weight) for name, weight in self._average.items()})
+        adapters = self.plan.adapters
+        configs: dict[str, Mapping[str, Json]]
+        if adapters is None:
+            weights: dict[str, Mapping[str, Tensor]] = {"unet": learned}
+            configs = {"unet": self.config, "scheduler": self.plan.scheduler}
+        else:
+            weights, configs = {LORA: file_tensors(learned, adapters.alpha)}, {}
         last = self.losses[-50:]
         measured: dict[str, Json] = {"steps": self.done}
         if last:
@@ -346,7 +366,7 @@ class Trainer:
             measured["validation by quarter of the timesteps"] = [
                 round(value, 5) for value in self.validations[-1][1:]
             ]
-        return Trained({"unet": weights}, configs, {**card, "measured": measured})
+        return Trained(weights, configs, {**card, "measured": measured})
 
 
 def _copy(weight: Tensor) -> Tensor:
