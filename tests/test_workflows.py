@@ -59,11 +59,11 @@ def test_a_shipped_training_makes_a_model_and_shows_it(
 ) -> None:
     monkeypatch.setenv("STUDIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDIO_MODELS", str(tmp_path / "models"))
-    fewer = [
-        *("--set", "train.steps=4", "--set", "train.sample_every=2", "--set", "train.batch=4"),
-        *("--set", "train.checkpoint_every=2", "--set", "scheduler.steps=3"),
-        *("--set", "noise.batch=2"),
-    ]
+    fewer = ["--set", "train.steps=4", "--set", "train.sample_every=2", "--set", "train.batch=2"]
+    fewer += ["--set", "train.checkpoint_every=2", "--set", "train.sample_steps=2"]
+    has_film = "scheduler" in load(path).graph.nodes
+    if has_film:
+        fewer += ["--set", "scheduler.steps=3", "--set", "noise.batch=2"]
     assert main(["run", str(path), *fewer, "--output", str(tmp_path / "out"), "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     done = events[-1]
@@ -72,11 +72,12 @@ def test_a_shipped_training_makes_a_model_and_shows_it(
     losses = [event["values"]["loss"] for event in events if event["event"] == "measured"]
     assert len(losses) == 4
     files = {file["node"]: Path(file["path"]) for file in done["files"]}
-    assert files["model"] == tmp_path / "models" / path.stem
-    library = Library((tmp_path / "models",), Facts(None))
-    assert library.describe(path.stem).model is not None
-    with Image.open(files["film"]) as film:
-        assert film.n_frames == 4  # type: ignore[attr-defined]  # a GIF's
+    assert files["model"].with_suffix("") == tmp_path / "models" / path.stem
+    made = Library((tmp_path / "models",), Facts(None)).describe(path.stem)
+    assert made.model is not None or made.lora is not None
+    if has_film:
+        with Image.open(files["film"]) as film:
+            assert film.n_frames == 4  # type: ignore[attr-defined]  # a GIF's
     with Image.open(files["progress"]) as progress:
         assert progress.n_frames == 2  # type: ignore[attr-defined]  # a GIF's
     # the same once more costs nothing and overwrites nothing

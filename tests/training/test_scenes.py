@@ -112,7 +112,7 @@ def test_captions_keep_to_a_small_vocabulary() -> None:
     assert len(known) < 150
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "blueprint"])
 def test_a_subject_is_where_its_position_says_and_in_its_colour(style: str) -> None:
     for position, columns in (("left", slice(0, 64)), ("right", slice(64, 128))):
         given = {
@@ -132,6 +132,14 @@ def test_a_subject_is_where_its_position_says_and_in_its_colour(style: str) -> N
             sky = found[8:70]
             red = (sky[..., 0] > 150) & (sky[..., 1] < 120) & (sky[..., 2] < 120)
             assert red[:, columns].sum() > 0.95 * red.sum() > 60
+
+
+def test_blueprints_come_on_request_alone_and_are_blue_and_white() -> None:
+    assert not any(scene(3, index).style == "blueprint" for index in range(2000))
+    one = scene(3, 0, {"style": "blueprint"})
+    red, _, blue = paint(one, 3, 0).astype(int).mean((0, 1))
+    assert blue > red + 60
+    assert "blueprint" in full_caption(one, random.Random(0))
 
 
 def test_pixel_art_is_made_of_blocks_aligned_to_the_grid_of_latents() -> None:

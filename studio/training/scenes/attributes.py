@@ -15,9 +15,9 @@ NONE = "none"
 """Of a subject or a colour: there is none."""
 
 STYLES: Mapping[str, int] = MappingProxyType(
-    {"flat": 40, "watercolor": 20, "pixel": 20, "line": 20}
+    {"flat": 40, "watercolor": 20, "pixel": 20, "line": 20, "blueprint": 0}
 )
-"""Each with how often it is drawn, as below."""
+"""Each with how often it is drawn, as below. Blueprints come on request alone: a style that nobody has seen before."""
 TIMES: Mapping[str, int] = MappingProxyType({"dawn": 1, "day": 1, "sunset": 1, "night": 1})
 WEATHERS: Mapping[str, int] = MappingProxyType(
     {"clear": 36, "cloudy": 18, "rain": 16, "snow": 17, "fog": 13}

@@ -74,6 +74,7 @@ _OPENING: Words = MappingProxyType(
         ),
         "pixel": ("pixel art of ", "8-bit pixel art of ", "a pixel picture of "),
         "line": ("a line drawing of ", "an ink drawing of ", "a sketch of ", "a drawing of "),
+        "blueprint": ("a blueprint of ",),
     }
 )
 _ENDING: Words = MappingProxyType(
@@ -82,6 +83,7 @@ _ENDING: Words = MappingProxyType(
         "watercolor": ("watercolor", "watercolor painting", "watercolor style"),
         "pixel": ("pixel art", "pixel style"),
         "line": ("line drawing", "sketch", "ink drawing"),
+        "blueprint": ("blueprint",),
     }
 )
 _EMPTY: Mapping[str, str] = MappingProxyType(

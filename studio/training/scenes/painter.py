@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -76,7 +77,23 @@ _FLOWERS: tuple[Color, ...] = ((236, 80, 96), (250, 220, 70), (250, 250, 245), (
 
 def paint(scene: Scene, seed: int, index: int, size: int = 128) -> NDArray[np.uint8]:
     """Draw a scene, uint8 [size, size, 3] in sRGB; everything that it leaves open follows from (seed, index)."""
-    return _Painter(scene, source(seed, index, 1), size).picture()
+    draw = source(seed, index, 1)
+    if scene.style == "blueprint":
+        return _blueprint(_Painter(replace(scene, style="line", time="day"), draw, size).picture())
+    return _Painter(scene, draw, size).picture()
+
+
+def _blueprint(drawing: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A drawing in white on blue paper with a grid."""
+    size = drawing.shape[0]
+    ink = 1 - drawing.mean(axis=2, keepdims=True) / 255
+    paper = np.full(drawing.shape, (24.0, 60.0, 140.0))
+    places = np.arange(0, UNITS, 16) * size // UNITS
+    paper[places] += 40
+    paper[:, places] += 40
+    mixed = paper + (np.array((238.0, 244.0, 255.0)) - paper) * np.sqrt(ink)
+    print_: NDArray[np.uint8] = mixed.clip(0, 255).round().astype(np.uint8)
+    return print_
 
 
 class _Painter:
