@@ -368,7 +368,7 @@ class Inspector(QScrollArea):
         for node in self._nodes():
             button = LinkButton(f"{node.id} · {node.type}", node.id)
             button.clicked.connect(self._go)
-            column.addWidget(button)
+            column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _row(self, param: Param) -> ParamRow:
         address = f"{self._scope.flat(self._ids[0])}.{param.name}" if len(self._ids) == 1 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from studio.gui import edits
@@ -93,7 +93,7 @@ class Interface(QWidget):
             button = LinkButton(name, f"{outer}/{name}")
             button.setAccessibleName(self.tr("{0}, go there").format(name))
             button.clicked.connect(self._go)
-            column.addWidget(button)
+            column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
 
     def show_error(self, text: str) -> None:
         """Say why a name does not go."""
