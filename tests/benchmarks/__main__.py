@@ -1,4 +1,4 @@
-"""What the engine costs beside what it runs: ``python -m tests.benchmarks [overhead|steps|start] …``.
+"""What engine, canvas and window cost: ``python -m tests.benchmarks [PART …]``, ``--help`` lists the parts.
 
 Every comparison is made within one process, in turns, and reported as medians and ratios: absolute times on a shared
 machine mean little.
@@ -6,6 +6,7 @@ machine mean little.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
@@ -22,23 +23,39 @@ from typing import Any
 
 from studio.numerics import choose
 from studio.session import SWITCH_INTERVAL_S
+from tests.benchmarks import window
 
 ROUNDS = 9
 
 
-def main(names: Sequence[str]) -> None:
-    """Run the named benchmarks, or all."""
-    machine = choose("cpu", "float32")
-    print(f"{platform.platform()}, {machine.numerics.device}, threads {machine.numerics.threads}")
-    print(f"torch {machine.numerics.torch}, diffusers {machine.numerics.diffusers}")
-    benchmarks: dict[str, Callable[[], None]] = {
+def main() -> None:
+    """Run the parts that were asked for, or all."""
+    parts: dict[str, Callable[[], None]] = {
         "overhead": overhead,
         "steps": steps,
         "start": start,
+        "canvas": canvas,
+        "window": window.start,
+        "frames": window.frames,
+        "worker": window.worker,
     }
-    for name in names or list(benchmarks):
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure, beside the goals where there are some.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parts:\n" + "\n".join(f"  {n:<10}{p.__doc__}" for n, p in parts.items()),
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="those alone; default: all")
+    asked = parser.parse_args().parts
+    unknown = [name for name in asked if name not in parts]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(parts)}")
+    machine = choose("cpu", "float32")
+    print(f"{platform.platform()}, {machine.numerics.device}, threads {machine.numerics.threads}")
+    print(f"torch {machine.numerics.torch}, diffusers {machine.numerics.diffusers}")
+    for name in asked or parts:
         print(f"\n{name}")
-        benchmarks[name]()
+        parts[name]()
 
 
 def row(what: str, seconds: Sequence[float], unit: str = "ms", per: int = 1) -> float:
@@ -253,5 +270,16 @@ def start() -> None:
             print(f"  {name}: peak memory {max(one[2] for one in runs) / 1e6:.0f} MB")
 
 
+# --- the canvas
+
+
+def canvas() -> None:
+    """Pan, zoom, drag, select and build graphs of 200, 1,000 and 5,000 nodes, off screen."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from tests.benchmarks import canvas as benchmark
+
+    benchmark.main([200, 1000, 5000])
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -55,7 +55,7 @@ class Screen:
 
     def __init__(self, folder: Path, display: str) -> None:
         self._folder = folder
-        self._display = display
+        self.display = display
         self.processes: list[subprocess.Popen[bytes]] = []
 
     # --- programs
@@ -66,7 +66,7 @@ class Screen:
         given = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("QT_", "WAYLAND", "XDG_"))},
             **environment,
-            "DISPLAY": self._display,
+            "DISPLAY": self.display,
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -93,7 +93,7 @@ class Screen:
     def _do(self, *arguments: str) -> str:
         done = subprocess.run(
             ["xdotool", *arguments],
-            env={**os.environ, "DISPLAY": self._display},
+            env={**os.environ, "DISPLAY": self.display},
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         return done.stdout
@@ -102,7 +102,7 @@ class Screen:
 
     def grab(self) -> Image.Image:
         """What is on the screen."""
-        return ImageGrab.grab(xdisplay=self._display)
+        return ImageGrab.grab(xdisplay=self.display)
 
     def titles(self) -> dict[str, str]:
         """The titles of the windows that are seen, by window."""
