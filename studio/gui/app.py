@@ -150,7 +150,7 @@ class Program(QObject):
         assert types is not None
         for one in found:
             if box.clickedButton() is take:
-                window.documents.add(self.journal.recover(one, types))
+                window.documents.take_back(self.journal.recover(one, types))
             elif box.clickedButton() is drop:
                 self.journal.discard(one)
 

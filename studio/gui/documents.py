@@ -197,6 +197,13 @@ class Documents(QTabWidget):
         page.canvas.setFocus()
         return page
 
+    def take_back(self, document: Document) -> None:
+        """Show recovered work, in place of the file that it belongs to where that is open as it was saved."""
+        old = next((page for page in self.pages if page.document.path == document.path), None)
+        self.add(document)
+        if old is not None and document.path is not None and not old.document.is_modified:
+            self._close(old)
+
     def _add_close_button(self, index: int, page: Page) -> None:
         button = CloseButton(page, icon("close", self._theme))
         button.setToolTip(self.tr("Close"))

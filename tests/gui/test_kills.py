@@ -369,7 +369,8 @@ def test_what_a_killed_editor_had_not_saved_is_offered_whole(qtbot: QtBot, tmp_p
         assert "nobody saved this" in edited[1][1]
         qtbot.waitUntil(lambda: journal(tmp_path) == edited, timeout=PATIENCE_MS)
     assert "nobody saved this" not in path.read_text(encoding="utf-8")
-    with editor(tmp_path, "answer") as (_, recovered):
+    # opened on the file that it belongs to, the recovered work comes in its place and not beside it
+    with editor(tmp_path, "answer", str(path)) as (_, recovered):
         assert recovered == edited
         # and it is kept again by the editor that took it over
         assert journal(tmp_path) == edited
