@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -330,7 +331,9 @@ class Window(QMainWindow):
         event.acceptProposedAction()
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if self.intake is not None:
-            self.intake.take_files(paths, event.position().toPoint())
+            # later: where they come from waits for this to end, and there may be a question
+            place = event.position().toPoint()
+            QTimer.singleShot(0, self, partial(self.intake.take_files, paths, place))
 
     # --- running
 
@@ -354,6 +357,7 @@ class Window(QMainWindow):
     def run_first(self) -> None:
         """Run the document in front before all that waits."""
         if self.page is not None and self.runner is not None:
+            self.documents.take_typed()
             self.page.failure.hide()
             self.runner.run(self.page.watch, is_first=True)
 
@@ -410,6 +414,7 @@ class Window(QMainWindow):
         page = self.page
         if page is None or self.panels is None:
             return
+        self.documents.take_typed()
         document = page.document
         found = seeds(document.workflow, document.types, self.panels.inspector.locked_seeds)
         if not found:

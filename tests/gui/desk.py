@@ -159,6 +159,9 @@ def answer(text: str) -> None:
 
     def press() -> None:
         box = QApplication.activeModalWidget()
+        if box is None:
+            QTimer.singleShot(5, press)
+            return
         assert isinstance(box, QMessageBox)
         buttons = {button.text().replace("&", ""): button for button in box.buttons()}
         buttons[text].click()

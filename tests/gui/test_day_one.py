@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.errors import ModelError
@@ -23,10 +23,11 @@ from studio.gui.page import Page
 from studio.gui.panels import Panels
 from studio.gui.window import Window
 from studio.resources import resource
-from studio.workflow import loads
+from studio.workflow import load, loads
 from tests.gui import hands
 from tests.gui.canvases import Hand
-from tests.gui.desk import Desk, front, pixels
+from tests.gui.desk import Desk, front, pixels, real_window
+from tests.gui.test_app import PATIENCE_MS
 from tests.gui.test_window import drop, picture
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -82,6 +83,15 @@ class Artist(Hand):
         self.canvas.look_at(self.canvas.content.content_rect().bottomLeft())
         rect = self.port.rect()
         return QPointF(rect.width() * 0.6, rect.height() * 0.75)
+
+    def covered(self) -> list[tuple[str, str]]:
+        """Pairs of nodes of which one covers the other."""
+        items = self.canvas.content.nodes.values()
+        return [
+            (str(one.node.id), str(other.node.id))
+            for one, other in combinations(items, 2)
+            if one.scene_rect.intersects(other.scene_rect)
+        ]
 
     def double_click(self, at: QPointF) -> None:
         """As Qt sends it: two presses, the second told apart."""
@@ -169,6 +179,15 @@ def beginner(desk: Desk) -> Artist:
     window = desk.window()
     window.documents.new()
     return Artist(window)
+
+
+@pytest.fixture
+def own_worker(
+    qapp: QApplication, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Window]:
+    """A window with the real worker and the model that ships."""
+    with real_window(qapp, tmp_path, qtbot, monkeypatch) as opened:
+        yield opened
 
 
 # --- what is being typed counts
@@ -903,3 +922,188 @@ def test_a_failed_node_says_what_why_and_what_to_do(
     assert "guidance = 5.0" in QGuiApplication.clipboard().text()
     hands.click(artist.page.failure.show_node)
     assert artist.selection == ["denoise"]
+
+
+# --- building by keys
+
+
+@holds(28)
+def test_j_links_all_that_is_selected_as_far_as_types_fit(artist: Artist) -> None:
+    wanted = artist.graph
+    bare = artist.document.workflow
+    for node in wanted:
+        for port in node.inputs:
+            bare = edits.disconnect(bare, node.id, port)
+    artist.document.edit(bare, "Unlink")
+    artist.key(K.Key_A, CTRL)
+    artist.key(K.Key_J)
+    assert artist.graph == wanted
+    assert artist.document.undo_texts[-1] == "Connect 8 nodes"
+
+
+def test_shift_j_adds_what_a_node_needs_and_links_it(beginner: Artist) -> None:
+    beginner.key(K.Key_Tab)
+    beginner.pick("save image")
+    beginner.key(K.Key_J, SHIFT)
+    types = sorted(node.type for node in beginner.graph)
+    assert types == [
+        "denoise", "load_model", "noise_source", "save_image", "scheduler", "vae_decode",
+    ]  # fmt: skip
+    known = beginner.document.types
+    for node in beginner.graph:
+        assert not edits.missing(beginner.document.workflow, known, node.id)
+    assert beginner.document.undo_texts == ["Add save_image", "Add what save needs"]
+    assert beginner.covered() == []
+    assert beginner.canvas.seen_rect().contains(beginner.canvas.content.content_rect())
+    beginner.key(K.Key_J, SHIFT)
+    assert beginner.window.said.text() == "Nothing is missing"
+
+
+def test_two_inputs_of_a_node_are_given_two_things(beginner: Artist) -> None:
+    beginner.key(K.Key_Tab)
+    beginner.pick("image composite")
+    beginner.key(K.Key_J, SHIFT)
+    links = set(beginner.graph.node("image_composite").inputs.values())
+    assert len(links) == 2
+
+
+def test_nodes_added_by_keys_cover_no_other(beginner: Artist) -> None:
+    for query in ("load model", "text encoder", "scheduler", "noise source", "preview"):
+        beginner.key(K.Key_Tab)
+        beginner.pick(query)
+        assert beginner.canvas.seen_rect().contains(
+            beginner.canvas.content.nodes[NodeId(beginner.selection[0])].scene_rect
+        )
+    assert beginner.covered() == []
+
+
+@holds(4)
+def test_a_link_led_to_the_left_ends_at_what_gives_it(artist: Artist) -> None:
+    artist.look_at("decode", zoom=0.6)
+    artist.document.edit(edits.disconnect(artist.document.workflow, "denoise", "noise"), "Unlink")
+    artist.look_at("denoise", zoom=0.6)
+    end = artist.input("denoise", "noise") + QPointF(-60, 220)
+    artist.drag(artist.input("denoise", "noise"), end)
+    palette = artist.canvas.adding.palette
+    assert palette.list.item(0).data(Qt.ItemDataRole.UserRole) == "noise_source"
+    artist.key(K.Key_Return)
+    (name,) = artist.selection
+    assert artist.graph.node("denoise").inputs["noise"] == Link(NodeId(name), "latents")
+    rect = artist.canvas.content.nodes[NodeId(name)].scene_rect
+    assert rect.right() == pytest.approx(artist.canvas.mapToScene(end.toPoint()).x(), abs=2)
+
+
+@holds(4)
+@pytest.mark.parametrize(
+    ("node", "output", "first"),
+    [
+        ("denoise", "latents", "vae_decode"),
+        ("decode", "image", "save_image"),
+        ("prompt", "conditioning", "denoise"),
+        ("model", "vae", "vae_decode"),
+    ],
+)
+def test_what_is_meant_most_often_is_offered_first(
+    artist: Artist, node: str, output: str, first: str
+) -> None:
+    start = artist.output(node, output)
+    artist.drag(start, QPointF(artist.port.width() - 30, artist.port.height() - 30))
+    palette = artist.canvas.adding.palette
+    assert palette.list.item(0).data(Qt.ItemDataRole.UserRole) == first
+
+
+@holds(55)
+def test_enter_edits_the_values_of_a_node_and_tab_goes_on(artist: Artist) -> None:
+    artist.click(artist.title("noise"))
+    artist.key(K.Key_Return)
+    for text in ("11", "256"):
+        artist.type(text)
+        artist.key(K.Key_Tab)
+    artist.key(K.Key_Backtab, SHIFT)
+    artist.key(K.Key_Backtab, SHIFT)
+    artist.type("12")
+    artist.key(K.Key_Return)
+    params = artist.graph.node("noise").params
+    assert (params["seed"], params["width"]) == (12, 256)
+    assert focused() is artist.canvas
+
+
+@holds(56)
+def test_backspace_resets_a_changed_value_under_the_mouse_and_else_deletes(
+    artist: Artist,
+) -> None:
+    artist.look_at("denoise")
+    at = artist.row("denoise", "guidance")
+    artist.drag(at, at + QPointF(40, 0))
+    assert artist.graph.node("denoise").params["guidance"] == 6.0
+    artist.point(artist.row("denoise", "guidance"))
+    artist.key(K.Key_Backspace)
+    assert artist.graph.node("denoise").params["guidance"] == 5.0
+    artist.key(K.Key_Backspace)
+    assert NodeId("denoise") not in artist.graph
+
+
+def test_tab_goes_through_the_inspector_in_the_order_of_the_parameters(artist: Artist) -> None:
+    artist.click(artist.title("noise"))
+    artist.panels.inspector.focus_first()
+    rows = list(artist.panels.inspector.rows.values())
+    seen: list[int] = []
+    for _ in range(30):
+        index = next((n for n, row in enumerate(rows) if row.isAncestorOf(focused())), None)
+        if index is None:
+            break
+        if index not in seen:
+            seen.append(index)
+        artist.key(K.Key_Tab)
+    assert seen == list(range(len(rows)))
+
+
+def test_text_to_image_is_built_run_and_saved_without_a_mouse(
+    own_worker: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = own_worker
+    hands.key(window, K.Key_N, CTRL)
+    artist = Artist(window)
+    endings: list[dict[str, object]] = []
+    artist.page.watch.ended.connect(endings.append)
+    for query in ("checkpoint", "prompt"):
+        artist.key(K.Key_Tab)
+        artist.pick(query)
+    artist.key(K.Key_Return)
+    artist.key(K.Key_A, CTRL)
+    artist.type("a blue sailboat at sea")
+    # the field of a prompt takes Enter for itself
+    artist.key(K.Key_Tab)
+    artist.key(K.Key_Escape)
+    assert focused() is artist.canvas
+    for query in ("noise source", "scheduler", "ksampler", "vae decode", "save image"):
+        artist.key(K.Key_Tab)
+        artist.pick(query)
+    artist.key(K.Key_A, CTRL)
+    artist.key(K.Key_J)
+    graph = artist.graph
+    assert graph.node("denoise").inputs.keys() == {"model", "noise", "positive", "schedule"}
+    assert graph.node("save").inputs.keys() == {"image"}
+    # the noise is as large as the model paints: found in the outline, set in the inspector
+    artist.key(K.Key_2, ALT)
+    while artist.selection != ["noise"]:
+        artist.key(K.Key_Down)
+    artist.key(K.Key_Return)
+    for size in ("width", "height"):
+        while not artist.panels.inspector.rows[size].isAncestorOf(focused()):
+            artist.key(K.Key_Tab)
+        artist.type("64")
+        artist.key(K.Key_Return)
+    artist.key(K.Key_Return, CTRL)
+    qtbot.waitUntil(lambda: bool(endings), timeout=PATIENCE_MS)
+    assert endings[-1]["status"] == "ok"
+    assert len(list((tmp_path / "output").glob("*.png"))) == 1
+    # the system's own dialog asks for the name
+    path = tmp_path / "mine.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    # off screen, a window is left inactive by what is closed elsewhere
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    artist.key(K.Key_S, CTRL)
+    assert load(path) == artist.document.workflow
+    assert load(path).graph.node("prompt").params["prompt"] == "a blue sailboat at sea"

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -64,6 +65,8 @@ def drop(window: Window, paths: list[Path], at: QPointF) -> None:
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
     QApplication.sendEvent(window, QDropEvent(at, copy, mime, left, none))
+    # files are taken once the drop is over
+    QTest.qWait(0)
 
 
 # --- start page

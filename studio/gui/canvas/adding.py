@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QPoint, QPointF
 
 from studio.graph import NodeId, Types
 from studio.gui import edits
-from studio.gui.canvas.layout import TITLE
+from studio.gui.canvas.layout import TITLE, WIDTH
 from studio.gui.canvas.palette import Entry, Palette, entries
 from studio.gui.canvas.scene import Plug
 from studio.gui.mime import MIME_NODE_TYPE, MIME_PARAM
@@ -19,6 +19,9 @@ from studio.workflow import Workflow
 if TYPE_CHECKING:
     from studio.gui.canvas.view import Canvas
 
+_APART = 60.0
+"""Between a node and one that is put beside it."""
+
 
 class Adding:
     """Leads the palette of a canvas and adds what is taken."""
@@ -26,16 +29,23 @@ class Adding:
     def __init__(self, canvas: Canvas, theme: Theme) -> None:
         self._canvas = canvas
         self._wire: tuple[Plug | None, QPointF] = (None, QPointF())
+        self._is_pointed = True
         self._taken: Callable[[str], None] | None = None
         self.palette = Palette(theme, canvas)
         self.palette.chosen.connect(self._chosen)
         self.palette.given_up.connect(canvas.refocus)
 
-    def open_palette(self, place: QPoint, wire: Plug | None = None) -> None:
-        """Offer node types at a place; with ``wire``, those that fit the loose end of a link."""
+    def open_palette(
+        self, place: QPoint, wire: Plug | None = None, *, is_pointed: bool = True
+    ) -> None:
+        """Offer node types at a place; with ``wire``, those that fit the loose end of a link.
+
+        ``is_pointed``: the hand pointed to the place; else a node may stand near it, where nothing is.
+        """
         self._wire = (wire, self._canvas.mapToScene(place))
+        self._is_pointed = is_pointed
         types = self._canvas.content.types
-        names = sorted(types)
+        names = sorted(types, key=edits.usualness)
         hint = self._canvas.tr("Search nodes by name or meaning")
         if wire is not None:
             of = wire.socket.type
@@ -74,7 +84,7 @@ class Adding:
 
     def _add_chosen(self, type_id: str) -> None:
         wire, at = self._wire
-        self.at(type_id, at, wire)
+        self.at(type_id, at, wire, is_pointed=self._is_pointed)
 
     @staticmethod
     def takes(data: QMimeData) -> bool:
@@ -106,14 +116,21 @@ class Adding:
             lambda w, types: edits.connect_any(w, types, source, name, param),
         )
 
-    def at(self, type_id: str, at: QPointF, wire: Plug | None = None) -> None:
-        """Add a node, linked to the loose end of a link, or to the one selected node, where types fit."""
+    def at(
+        self, type_id: str, at: QPointF, wire: Plug | None = None, *, is_pointed: bool = True
+    ) -> None:
+        """Add a node, linked to the loose end of a link, or to the one selected node, where types fit.
+
+        ``is_pointed``: exactly there; else beside the selected node or below what stands there.
+        """
         selected = tuple(self._canvas.content.selection)
         after = selected if wire is None and len(selected) == 1 else ()
         end = (wire.node, wire.name) if wire else None
         source = end if wire and wire.socket.is_output else None
         target = end if wire and not wire.socket.is_output else None
-        place = (round(at.x()), round(at.y()) - TITLE / 2)
+        # where a link was led to the left, it is the output that belongs at its end
+        left = at.x() - (WIDTH if target is not None else 0.0)
+        place = (round(left), round(at.y()) - TITLE / 2)
         if wire is not None and type_id == self._constant_for(wire):
             self.make_input(wire.node, wire.name, place)
             return
@@ -122,9 +139,14 @@ class Adding:
             added, name = edits.add_node(
                 w, types, type_id, place, after=after, source=source, target=target
             )
+            if not is_pointed:
+                added = edits.move(added, {name: self._free(added, name, after)})
             return added, [name]
 
-        self._canvas.attempt_many(self._canvas.tr("Add {}").format(type_id), make)
+        canvas = self._canvas
+        canvas.attempt_many(canvas.tr("Add {}").format(type_id), make)
+        if not is_pointed:
+            canvas.show_rect(canvas.content.rect_of(canvas.content.selection))
 
     def make_input(
         self,
@@ -144,3 +166,19 @@ class Adding:
 
         text = self._canvas.tr("Make {} an input").format(f"{name}.{param}")
         self._canvas.attempt_many(text, make)
+
+    def _free(self, w: Workflow, name: NodeId, after: Sequence[NodeId]) -> edits.Point:
+        """Where a new node covers nothing: where it is, else to the right of the node that it follows."""
+        content = self._canvas.content
+        x, y = edits.positions(w)[name]
+        width, height = edits.sizes_of(w, content.types, [name])[name]
+        taken = [
+            (rect.x(), rect.y(), rect.width(), rect.height())
+            for rect in (item.scene_rect for item in content.nodes.values())
+        ]
+        here = edits.free_place(taken, (x, y, width, height))
+        if here == (x, y) or not after:
+            return here
+        beside = content.nodes[after[0]].scene_rect
+        wanted = (beside.right() + _APART, beside.top(), width, height)
+        return edits.free_place(taken, wanted)

@@ -105,6 +105,20 @@ class Camera(QGraphicsView):
         """Put a point of the scene in the middle."""
         self.pan_by(self.viewport().rect().center() - self.mapFromScene(point))
 
+    def show_rect(self, rect: QRectF) -> None:
+        """Let a rectangle of the scene be seen: move as little as that takes, zoom out only for what is larger."""
+        seen = self.seen_rect()
+        if seen.contains(rect):
+            return
+        if rect.width() > seen.width() or rect.height() > seen.height():
+            self._frame(rect)
+            return
+        margin = 24.0 / self._zoom
+        wanted = rect.adjusted(-margin, -margin, margin, margin)
+        across = min(wanted.left() - seen.left(), 0.0) + max(wanted.right() - seen.right(), 0.0)
+        down = min(wanted.top() - seen.top(), 0.0) + max(wanted.bottom() - seen.bottom(), 0.0)
+        self.look_at(seen.center() + QPointF(across, down))
+
     def seen_rect(self) -> QRectF:
         """What is seen, in scene coordinates."""
         return self.mapToScene(self.viewport().rect()).boundingRect()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu
 
+from studio.errors import StudioError
 from studio.graph import Mode, NodeId, NodeType, titled
 from studio.gui import edits
 from studio.gui.actions import Action
@@ -54,7 +55,9 @@ class Commands:
             ("duplicate", "Edit", "clipboard", tr("Duplicate"), self.duplicate, ("Ctrl+D",), some),
             ("duplicate_linked", "Edit", "clipboard", tr("Duplicate with links"),
              self.duplicate_linked, ("Ctrl+Shift+D",), some),
-            ("delete", "Edit", "delete", tr("Delete"), self.delete, ("Del", "Backspace"), self._has_any),
+            ("delete", "Edit", "delete", tr("Delete"), self.delete, ("Del",), self._has_any),
+            ("backspace", "", "", tr("Reset the changed value under the mouse, or delete"),
+             self.backspace, ("Backspace",), None),
             ("delete_reconnect", "Edit", "delete", tr("Delete and reconnect"),
              self.delete_reconnect, ("Ctrl+Del",), some),
             ("select_all", "Edit", "select", tr("Select all"), self.select_all, ("Ctrl+A",), None),
@@ -68,6 +71,7 @@ class Commands:
             ("add_menu", "Node", "add", tr("Add node by category…"), self.add_menu, ("Shift+A",), None),
             ("note", "Node", "add", tr("Add note"), self.note, ("Shift+P",), None),
             ("rename", "Node", "change", tr("Rename…"), canvas.editing.rename_selected, ("F2",), self._has_one_or_box),
+            ("edit", "Node", "change", tr("Edit its values"), canvas.editing.edit_first, ("Return", "Enter"), one),
             ("swap", "Node", "change", tr("Swap for another type…"), self.swap, ("Shift+S",), one),
             ("mute", "Node", "change", tr("Mute"), self.mute, ("M",), some),
             ("bypass", "Node", "change", tr("Bypass"), self.bypass, ("B",), some),
@@ -75,6 +79,7 @@ class Commands:
             ("hide_unused", "Node", "change", tr("Hide unused sockets"), self.hide_unused, ("Ctrl+H",), some),
             ("pin", "Node", "change", tr("Pin"), self.pin, ("P",), some),
             ("connect", "Node", "links", tr("Connect the selected"), self.connect, ("J",), some),
+            ("complete", "Node", "links", tr("Add what is missing"), self.complete, ("Shift+J",), some),
             ("extract", "Node", "links", tr("Pull out of its links"), self.extract, ("Ctrl+Shift+X",), some),
             ("frame", "Node", "group", tr("Put into a frame"), self.frame, ("Ctrl+J",), some),
             ("group", "Node", "group", tr("Group"), self.group, ("Ctrl+G",), some),
@@ -241,6 +246,18 @@ class Commands:
         elif box is not None:
             canvas.commit(edits.remove_note(canvas.workflow, box[1]), canvas.tr("Delete note"))
 
+    def backspace(self) -> None:
+        """Reset the value under the mouse if it is changed; elsewhere, delete."""
+        canvas, found = self._canvas, self._canvas.hand.pointed_row()
+        if found is None:
+            self.delete()
+            return
+        name, param = found
+        canvas.attempt(
+            canvas.tr("Reset {}").format(f"{name}.{param}"),
+            lambda w, types: edits.reset_param(w, types, name, param),
+        )
+
     def _remove(self, text: str) -> None:
         ids, dots = self._ids, self._dots
         self._canvas.attempt(
@@ -292,7 +309,7 @@ class Commands:
 
     def add(self) -> None:
         """Open the search palette at the cursor."""
-        self._canvas.adding.open_palette(self._canvas.cursor_place())
+        self._canvas.adding.open_palette(self._canvas.cursor_place(), is_pointed=False)
 
     def add_menu(self) -> None:
         """Open a menu of the node types by category."""
@@ -396,6 +413,22 @@ class Commands:
         ids = sorted(self._ids, key=lambda name: (nodes[name].x(), nodes[name].y()))
         text = self._named(self._canvas.tr("Connect {}"))
         self._canvas.attempt(text, lambda w, types: edits.connect_selected(w, types, ids))
+
+    def complete(self) -> None:
+        """Link the free inputs that the selected nodes need, to what is here or to new nodes."""
+        canvas, ids = self._canvas, self._ids
+        sizes = canvas.content.sizes()
+        try:
+            after, added = edits.completed(canvas.workflow, canvas.content.types, ids, sizes)
+        except StudioError as error:
+            canvas.status.emit(str(error))
+            return
+        if after is canvas.workflow:
+            canvas.status.emit(canvas.tr("Nothing is missing"))
+            return
+        canvas.commit(after, self._named(canvas.tr("Add what {} needs")))
+        canvas.select([*ids, *added])
+        canvas.show_rect(canvas.content.rect_of([*ids, *added]))
 
     def extract(self) -> None:
         """Pull the selected nodes out of their links."""

@@ -31,6 +31,9 @@ class Editing:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self.field = RowEditor(canvas.viewport())
+        self.field.went_on.connect(self._go_on)
+        self._edited: tuple[NodeId, str] | None = None
+        """Node and parameter whose field is, or was last, open."""
 
     def edit_row(self, name: NodeId, param_name: str) -> None:
         """Edit a parameter in its row: tick, choose from a menu, or type."""
@@ -51,6 +54,7 @@ class Editing:
         else:
             is_multiline = isinstance(param.hint, Multiline)
             rect = row.rect.adjusted(0, ROW - 3, 0, 0) if is_multiline else row.rect
+            self._edited = (name, param.name)
             self._open(
                 rect.translated(item.pos()),
                 typed(param, value),
@@ -58,6 +62,41 @@ class Editing:
                 partial(self._accept, name, param),
                 is_multiline=is_multiline,
             )
+
+    def edit_first(self) -> None:
+        """Edit the first value of the selected node that can be typed; Tab goes on from there."""
+        if len(self._canvas.content.selection) != 1:
+            return
+        name = next(iter(self._canvas.content.selection))
+        typable = self._typable(name)
+        if typable:
+            self.edit_row(name, typable[0])
+        else:
+            self._canvas.status.emit(self._canvas.tr("{} shows no values to type").format(name))
+
+    def _typable(self, name: NodeId) -> list[str]:
+        """The parameters in the rows of a node that are edited by a field."""
+        item = self._canvas.content.nodes.get(name)
+        rows = item.layout.rows if item is not None else ()
+        return [
+            row.name
+            for row in rows
+            if row.param is not None
+            and not choices(row.param)
+            and (row.param.kind is not ParamKind.BOOL or row.param.nullable)
+        ]
+
+    def _go_on(self, step: int) -> None:
+        """Edit the next value of the node, or the one before; after the last, the first."""
+        if self._edited is None:
+            self._canvas.refocus()
+            return
+        name, param = self._edited
+        typable = self._typable(name)
+        if param in typable:
+            self.edit_row(name, typable[(typable.index(param) + step) % len(typable)])
+        else:
+            self._canvas.refocus()
 
     def _open(
         self,
@@ -120,6 +159,7 @@ class Editing:
         name = next(iter(self._canvas.content.selection))
         item = self._canvas.content.nodes[name]
         rect = QRectF(4, 3, item.rect.width() - 8, TITLE - 6).translated(item.pos())
+        self._edited = None
         self._open(rect, name, self._canvas.tr("Name of the node"), partial(self._rename, name))
 
     def _rename(self, old: NodeId, new: str) -> str | None:
@@ -149,6 +189,7 @@ class Editing:
         if box is None:
             return
         self._canvas.content.select([], box=key)
+        self._edited = None
         is_note = key[0] == "notes"
         text = box.box.text if isinstance(box.box, edits.Note) else box.box.title
         self._open(

@@ -27,7 +27,7 @@ from studio.gui.canvas.gestures import (
     Scrub,
     SelectAndMove,
 )
-from studio.gui.canvas.layout import MORE, TITLE, UNUSED, Row, choices, is_number
+from studio.gui.canvas.layout import MORE, TITLE, UNUSED, Row, choices, is_number, value_of
 from studio.gui.canvas.look import Detail
 from studio.gui.canvas.node_item import NodeItem
 from studio.gui.edits import Bend, Dot
@@ -50,6 +50,8 @@ class Hand:
         self._canvas = canvas
         self.place: QPoint | None = None
         """Where the mouse was last, in the viewport; None if it was never there."""
+        self.is_over = False
+        """Whether the mouse is over the canvas now."""
         self.is_panning = False
         """Whether Space is down, so that a drag moves what is seen."""
         self.is_cutting = False
@@ -66,6 +68,7 @@ class Hand:
     def _pointer(self, event: QMouseEvent) -> Pointer:
         place = event.position().toPoint()
         self.place = place
+        self.is_over = True
         scene = self._canvas.mapToScene(place)
         return Pointer(scene, place, event.modifiers(), event.timestamp())
 
@@ -253,6 +256,19 @@ class Hand:
             return False
         gesture.cancel()
         return True
+
+    def pointed_row(self) -> tuple[NodeId, str] | None:
+        """The node and parameter whose changed value the mouse is over, close enough to be read."""
+        canvas = self._canvas
+        if self.place is None or canvas.look.detail is not Detail.NEAR or not self.is_over:
+            return None
+        point = canvas.mapToScene(self.place)
+        item = canvas.content.node_at(point)
+        row = item.layout.row_at(item.mapFromScene(point)) if item is not None else None
+        if item is None or row is None or row.param is None:
+            return None
+        is_changed = value_of(item.node, row) != row.param.default
+        return (item.node.id, row.name) if is_changed else None
 
     def double_click(self, event: QMouseEvent) -> None:
         """Edit what is there; on empty canvas, add a node."""

@@ -18,7 +18,7 @@ _NODE_MENU: tuple[str, ...] = (
     "cut", "copy", "paste", "duplicate", "duplicate_linked", "-",
     "delete", "delete_reconnect", "-",
     "rename", "swap", "mute", "bypass", "collapse", "hide_unused", "pin", "colors", "-",
-    "connect", "extract", "frame", "group", "ungroup", "enter", "-",
+    "connect", "complete", "extract", "frame", "group", "ungroup", "enter", "-",
     "select_downstream", "select_upstream", "frame_selected", "layout", "-",
     "run_to", "show_1",
 )  # fmt: skip

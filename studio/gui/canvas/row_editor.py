@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QWidget
 
@@ -65,7 +65,10 @@ def typed(param: Param, value: Json) -> str:
 
 
 class RowEditor(QObject):
-    """Puts a field over a place of the viewport; Enter and leaving accept, Escape does not."""
+    """Puts a field over a place of the viewport; Enter and leaving accept, Escape does not, Tab goes on."""
+
+    went_on = Signal(int)
+    """Accepted by Tab (1) or Shift+Tab (-1): the next field, or the one before, is wanted."""
 
     def __init__(self, viewport: QWidget) -> None:
         super().__init__(viewport)
@@ -145,5 +148,9 @@ class RowEditor(QObject):
                 return True
             if is_enter and not is_line_break:
                 self.finish()
+                return True
+            if event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+                self.finish()
+                self.went_on.emit(1 if event.key() == Qt.Key.Key_Tab else -1)
                 return True
         return super().eventFilter(watched, event)

@@ -107,6 +107,7 @@ class Canvas(Camera):
         self.moved.connect(self.minimap.update)
         self.content.selection_moved.connect(self._selection_moved)
         document.changed.connect(self._changed)
+        self.table.refresh()
         self._show()
 
     # --- the document
@@ -476,7 +477,7 @@ class Canvas(Camera):
 
     def add_at_cursor(self, type_id: str) -> None:
         """Add a node where the mouse was last, linked to the selected node where types fit."""
-        self.adding.at(type_id, self.cursor_pos())
+        self.adding.at(type_id, self.cursor_pos(), is_pointed=False)
 
     def copy_selected(self, offset: tuple[float, float], *, with_links: bool) -> None:
         """Copy the selected nodes by an offset and select the copies."""
@@ -534,9 +535,10 @@ class Canvas(Camera):
     # --- tool tips
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """Show the help of what the mouse rests on."""
+        """Show the help of what the mouse rests on; notice when it goes."""
         if event.type() == QEvent.Type.Leave:
             self.content.hover(None)
+            self.hand.is_over = False
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             text = help_at(self.content, self.mapToScene(event.pos()), LINK_REACH / self.zoom)
             QToolTip.showText(event.globalPos(), text, self.viewport())

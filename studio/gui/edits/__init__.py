@@ -30,6 +30,7 @@ from studio.gui.edits.backdrops import (
     set_frame,
     set_note,
 )
+from studio.gui.edits.completing import completed, missing
 from studio.gui.edits.copies import copy_text, duplicate, paste_text
 from studio.gui.edits.form import Address, Published, form, publish, set_label, unpublish
 from studio.gui.edits.groups import (
@@ -68,8 +69,9 @@ from studio.gui.edits.nodes import (
     stem,
     swap_type,
     toggle_mode,
+    usualness,
 )
-from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute
+from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute, free_place
 from studio.gui.edits.routes import (
     Bend,
     Dot,
@@ -129,6 +131,7 @@ __all__ = [
     "collapsed",
     "color",
     "colors",
+    "completed",
     "conceal",
     "connect",
     "connect_any",
@@ -147,6 +150,7 @@ __all__ = [
     "form",
     "frame",
     "frames",
+    "free_place",
     "group",
     "group_at",
     "hide_unused",
@@ -155,6 +159,7 @@ __all__ = [
     "known_types",
     "make_input",
     "matching_types",
+    "missing",
     "move",
     "move_dots",
     "move_frame",
@@ -190,6 +195,7 @@ __all__ = [
     "toggle_mode",
     "ungroup",
     "unpublish",
+    "usualness",
     "way_to",
     "with_body",
     "with_inside",

@@ -145,10 +145,29 @@ def move_links(w: Workflow, types: Types, source: tuple[str, str], to: tuple[str
 
 
 def connect_selected(w: Workflow, types: Types, ids: Sequence[str]) -> Workflow:
-    """Link nodes in the order given, each to the next, where types fit and an input is free."""
+    """Link nodes in the order given where types fit and an input is free: each to the next, then what is left.
+
+    Beyond its neighbours a node is linked into an input that is required, or if it feeds nothing yet.
+    """
     known = known_types(w, types)
     for left, right in pairwise(ids):
         w = linked_either_way(w, known, left, right)
+    for target in ids:
+        for source in ids:
+            w = _linked_if_wanted(w, known, source, target)
+    return w
+
+
+def _linked_if_wanted(w: Workflow, known: Types, source: str, target: str) -> Workflow:
+    inputs = w.graph.node(target).inputs.values()
+    best = _best(w, known, source, target) if source != target else None
+    if best is None or any(link.node == source for link in inputs):
+        return w
+    declared = known.get(w.graph.node(target).type)
+    port = declared.input(best[1]) if declared else None
+    is_idle = all(link.node != source for node in w.graph for link in node.inputs.values())
+    if is_idle or (port is not None and not port.optional):
+        return connect(w, known, source, best[0], target, best[1])
     return w
 
 

@@ -58,7 +58,27 @@ STEMS: Mapping[str, str] = MappingProxyType(
 )
 """What a new node is called, by its type, where the type's own name is not what one would type."""
 
+USUAL = (
+    "load_model",
+    "text_encoder",
+    "noise_source",
+    "denoise",
+    "scheduler",
+    "vae_decode",
+    "save_image",
+    "preview",
+    "vae_encode",
+    "inpaint_mask",
+    "load_image",
+)
+"""The node types that most graphs are made of: where several would do, one of these is meant, the first first."""
+
 _NO_PARAMS: Mapping[str, Json] = MappingProxyType({})
+
+
+def usualness(type_id: str) -> tuple[int, str]:
+    """A key to sort types by: those that are meant most often first, then by name."""
+    return (USUAL.index(type_id) if type_id in USUAL else len(USUAL), type_id)
 
 
 def stem(type_id: str) -> str:
@@ -126,22 +146,25 @@ def matching_types(
 
     Those that take it into a parameter come after those that have an input for it.
     """
-    ranked: list[tuple[tuple[bool, ...], str]] = []
+    ranked: list[tuple[bool, bool, tuple[bool, bool], tuple[int, str]]] = []
     for type_id, declared in types.items():
-        ranks: list[tuple[bool, ...]] = []
+        ranks: list[tuple[bool, bool, bool]] = []
         if output is not None:
             ranks = [
-                (declared.input(one.name) is None, one.type is not output, one.optional)
+                (declared.input(one.name) is None, one.optional, one.type is not output)
                 for one in declared.sockets
                 if fits(output, one.type)
             ]
         elif port is not None:
             ranks = [
-                (one.type is not port, False) for one in declared.outputs if fits(one.type, port)
+                (False, False, one.type is not port)
+                for one in declared.outputs
+                if fits(one.type, port)
             ]
         if ranks:
-            ranked.append((min(ranks), type_id))
-    return [type_id for _, type_id in sorted(ranked)]
+            is_param, *rest = min(ranks)
+            ranked.append((is_param, type_id not in USUAL, (rest[0], rest[1]), usualness(type_id)))
+    return [type_id for _, _, _, (_, type_id) in sorted(ranked)]
 
 
 def remove(w: Workflow, ids: Iterable[str]) -> Workflow:

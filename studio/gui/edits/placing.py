@@ -9,11 +9,22 @@ from typing import Literal
 from studio.graph import Node, Types
 from studio.gui.edits.links import known_types
 from studio.gui.edits.routes import straight
-from studio.gui.edits.view import NO_SIZES, Sizes, boxes, move, pinned, placed, positions, sizes_of
+from studio.gui.edits.view import (
+    NO_SIZES,
+    Rect,
+    Sizes,
+    boxes,
+    move,
+    pinned,
+    placed,
+    positions,
+    sizes_of,
+)
 from studio.gui.layout import Edge, Point, layered
 from studio.workflow import Workflow
 
 _BELOW = 64.0
+_APART = 24.0
 Align = Literal["left", "center", "right", "top", "middle", "bottom"]
 
 
@@ -63,6 +74,20 @@ def distribute(
         places[node] = (along, box[1]) if axis == "x" else (box[0], along)
         along += box[across + 2] + gap
     return move(w, places)
+
+
+def free_place(taken: Iterable[Rect], wanted: Rect) -> Point:
+    """Where a rectangle touches none that is taken: where it is wanted, or as little below as may be."""
+    x, y, width, height = wanted
+    beside = sorted(
+        (top, top + tall)
+        for left, top, wide, tall in taken
+        if left < x + width + _APART and x < left + wide + _APART
+    )
+    for top, bottom in beside:
+        if top < y + height + _APART and y < bottom + _APART:
+            y = bottom + _APART
+    return (x, y)
 
 
 def auto_layout(
