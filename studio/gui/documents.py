@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from studio.workflow import Workflow
 
 
+_OFFERED = 3
+"""Templates that an empty canvas offers."""
+
+
 class Documents(QTabWidget):
     """The start page and the open documents; until ``start`` none can be opened."""
 
@@ -157,6 +161,25 @@ class Documents(QTabWidget):
         # without a file of its own: the template is never written over
         self.add(Document(self._types, opened.workflow, folder=path.parent))
 
+    def _begin_with(self, path: Path) -> None:
+        """Put a template into the empty document in front, as a step of its history."""
+        from studio.gui.document import Document
+        from studio.gui.dropping import rebased
+
+        page = self.front
+        if page is None:
+            return
+        try:
+            opened = Document.open(path, self._types)
+        except StudioError as error:
+            self.failed.emit(error)
+            return
+        moved = rebased(opened.workflow, self._types, path.parent, page.watch.base)
+        page.document.edit(moved, self.tr("Begin with {}").format(opened.title))
+        page.canvas.select([])
+        page.canvas.frame_all()
+        page.canvas.setFocus()
+
     def open_copy(self, workflow: Workflow, name: str, folder: Path) -> None:
         """Open a workflow as a document of its own; relative files are in ``folder``."""
         from studio.gui.document import Document
@@ -187,6 +210,9 @@ class Documents(QTabWidget):
         watch.outcome_changed.connect(self._outcome_changed)
         document.state_changed.connect(self._document_changed)
         document.changed.connect(self._document_edited)
+        cards = self.start_page.cards[:_OFFERED]
+        page.canvas.hint.offer([(card.template.title, card.template.path) for card in cards])
+        page.canvas.hint.chosen.connect(self._begin_with)
         self.added.emit(page)
         index = self.addTab(page, document.title)
         self._add_close_button(index, page)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from studio.errors import GraphError
+from studio.gui import edits
 from studio.gui.canvas import Canvas
 from studio.gui.curve_plot import thumbnail
 from studio.gui.curves import Curves
@@ -54,6 +55,7 @@ class Page(QWidget):
         layout.addWidget(self.failure)
         self.setFocusProxy(self.canvas)
         self.failure.node_chosen.connect(self.reveal)
+        self.failure.taken.connect(self._add_missing)
         self._theme = theme
         self._drawn: dict[str, Curves] = {}
         """The curves that nodes show as their pictures."""
@@ -113,7 +115,45 @@ class Page(QWidget):
         self.pictured.emit(made)
 
     def _failed(self, failure: Failure) -> None:
-        self.failure.tell(failure, self._context(failure))
+        self.failure.tell(failure, self._context(failure), self._offer(failure))
+
+    def _offer(self, failure: Failure) -> str:
+        """What can be done at once about a failure; nothing, unless the node lacks links that it needs."""
+        path, name = split(failure.where.partition(":")[0].partition(".")[0])
+        try:
+            inside = Scope(self.document, path).workflow
+            lacks = edits.missing(inside, self.document.types, name)
+        except GraphError:
+            return ""
+        return self.tr("Add what it needs") if lacks else ""
+
+    def may_run(self) -> bool:
+        """Whether anything can come out of a run; if not, say what to do."""
+        graph, types = self.document.workflow.graph, self.document.types
+        # what a group gives shows once it is run
+        if any(node.type not in types or types[node.type].is_output for node in graph):
+            return True
+        if graph.nodes:
+            what = self.tr("Nothing here keeps or shows a picture")
+            remedy = self.tr("add a Save image or Preview node, or run to the selected nodes")
+            offer = self.tr("Add a Save image node")
+        else:
+            what, offer = self.tr("The canvas is empty"), ""
+            remedy = self.tr("press Tab to add a node, or begin with a template (Ctrl+Home)")
+        self.failure.tell(Failure(what, "", remedy), offer=offer)
+        return False
+
+    def _add_missing(self, node: str) -> None:
+        """Take the offer: add what a node needs, or a node that saves pictures."""
+        path, name = split(node)
+        if not self.canvas.go_to(path):
+            return
+        if name:
+            self.canvas.select([name])
+            self.canvas.commands.complete()
+        else:
+            self.canvas.commands.add_output()
+        self.canvas.setFocus()
 
     def _context(self, failure: Failure) -> str:
         """What helps somebody else to understand: the node's type and parameters."""

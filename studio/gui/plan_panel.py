@@ -198,6 +198,8 @@ class FailureBar(QFrame):
     """Tells of a failure in plain words: what, where, what to do; gives the details to the clipboard."""
 
     node_chosen = Signal(str)
+    taken = Signal(str)
+    """The offer was taken, for the node that failed; "" for the whole."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -210,6 +212,8 @@ class FailureBar(QFrame):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.what.setProperty("role", "error")
+        self.offer = QPushButton()
+        self.offer.clicked.connect(self._taken)
         self.show_node = QPushButton(self.tr("Show the n&ode"))
         self.copy = QPushButton(self.tr("Cop&y details"))
         self.dismiss = QPushButton(self.tr("&Dismiss"))
@@ -223,7 +227,7 @@ class FailureBar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 8, 10, 8)
         row.addLayout(words, 1)
-        for button in (self.show_node, self.copy, self.dismiss):
+        for button in (self.offer, self.show_node, self.copy, self.dismiss):
             button.setAccessibleName(button.text().replace("&", ""))
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.set_theme(theme)
@@ -236,9 +240,12 @@ class FailureBar(QFrame):
             f" border-left: 4px solid {theme.error.name()}; }}"
         )
 
-    def tell(self, failure: Failure, details: str = "") -> None:
-        """Show a failure; ``details`` is what is copied beyond it."""
-        self._node = failure.where.partition(":")[0].partition(".")[0].partition("/")[0]
+    def tell(self, failure: Failure, details: str = "", offer: str = "") -> None:
+        """Show a failure; ``details`` is what is copied beyond it, ``offer`` what can be done about it at once."""
+        self._node = failure.where.partition(":")[0].partition(".")[0]
+        self.offer.setText(offer)
+        self.offer.setAccessibleName(offer)
+        self.offer.setVisible(bool(offer))
         where = f"{failure.where}: " if failure.where else ""
         self.what.setText(where + failure.what)
         remedy = failure.remedy
@@ -250,6 +257,10 @@ class FailureBar(QFrame):
 
     def _chosen(self) -> None:
         self.node_chosen.emit(self._node)
+
+    def _taken(self) -> None:
+        self.hide()
+        self.taken.emit(self._node)
 
     def _copied(self) -> None:
         QGuiApplication.clipboard().setText(self._details)

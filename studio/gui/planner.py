@@ -58,9 +58,9 @@ def outcome(request: Request, session: Session) -> Outcome:
         if count > 1:
             text = _tr("{} problems, the first: {}").format(count, text)
         return Outcome(None, problems, text)
-    except ArgumentError as error:
+    except ArgumentError:
         # an empty canvas is no fault
-        return Outcome(None, (), f"{error.what}; {error.remedy}")
+        return Outcome(None, (), _tr("Nothing to run yet: no node here keeps or shows a picture"))
     except StudioError as error:
         return Outcome(None, (_failure(error),), str(error))
     return Outcome(made, (), summary(made))

@@ -352,14 +352,16 @@ class Window(QMainWindow):
         if self.page is not None and self.runner is not None:
             self.documents.take_typed()
             self.page.failure.hide()
-            self.runner.run(self.page.watch)
+            if self.page.may_run():
+                self.runner.run(self.page.watch)
 
     def run_first(self) -> None:
         """Run the document in front before all that waits."""
         if self.page is not None and self.runner is not None:
             self.documents.take_typed()
             self.page.failure.hide()
-            self.runner.run(self.page.watch, is_first=True)
+            if self.page.may_run():
+                self.runner.run(self.page.watch, is_first=True)
 
     def run_to(self, node: str) -> None:
         """Run what a node needs, and show what it gives."""

@@ -1107,3 +1107,77 @@ def test_text_to_image_is_built_run_and_saved_without_a_mouse(
     artist.key(K.Key_S, CTRL)
     assert load(path) == artist.document.workflow
     assert load(path).graph.node("prompt").params["prompt"] == "a blue sailboat at sea"
+
+
+# --- the first minutes
+
+
+def test_an_empty_canvas_says_how_to_begin_and_offers_templates(beginner: Artist) -> None:
+    hint = beginner.canvas.hint
+    assert hint.text.isVisible()
+    assert all(button.isVisible() for button in hint.buttons)
+    assert hint.buttons[0].text() == "Text to image"
+    # the words are in nobody's way
+    beginner.double_click(QPointF(hint.text.geometry().center()))
+    beginner.pick("preview")
+    assert beginner.selection == ["preview"]
+    assert not hint.text.isVisible()
+    beginner.key(K.Key_Z, CTRL)
+    assert hint.text.isVisible()
+
+
+def test_a_template_is_put_into_the_empty_document_as_one_step(
+    beginner: Artist, desk: Desk
+) -> None:
+    button = next(one for one in beginner.canvas.hint.buttons if one.text() == "Inpaint")
+    hands.click(button)
+    assert len(beginner.window.documents.pages) == 1
+    assert len(beginner.graph) > 8
+    assert focused() is beginner.canvas
+    # the picture that it reads is found from here
+    file = Path(str(beginner.graph.node("picture").params["file"]))
+    assert (beginner.page.watch.base / file).is_file()
+    beginner.key(K.Key_Z, CTRL)
+    assert not beginner.graph.nodes
+
+
+def test_a_run_of_nothing_says_what_to_do(beginner: Artist, desk: Desk) -> None:
+    beginner.key(K.Key_Return, CTRL)
+    assert desk.workers == []
+    failure = beginner.page.failure
+    assert failure.what.text() == "The canvas is empty"
+    assert "Tab" in failure.remedy.text()
+    assert not failure.offer.isVisible()
+
+
+def test_a_run_that_would_keep_nothing_offers_a_node_that_does(artist: Artist, desk: Desk) -> None:
+    artist.click(artist.title("save"))
+    artist.key(K.Key_Delete)
+    artist.key(K.Key_Return, CTRL)
+    assert desk.workers == []
+    failure = artist.page.failure
+    assert "keeps or shows" in failure.what.text()
+    hands.click(failure.offer)
+    assert not failure.isVisible()
+    assert artist.graph.node("save").inputs == {"image": Link(NodeId("decode"), "image")}
+    artist.key(K.Key_Return, CTRL)
+    assert desk.worker.runs == 1
+
+
+def test_a_missing_link_is_told_with_what_gives_it_and_can_be_added(
+    artist: Artist, desk: Desk, qtbot: QtBot
+) -> None:
+    artist.click(artist.title("noise"))
+    artist.key(K.Key_Delete)
+    artist.key(K.Key_Return, CTRL)
+    desk.worker.say(
+        "failed", node="denoise", where="denoise.noise", what="is not connected",
+        remedy="add a node that gives Noise: noise_source",
+    )  # fmt: skip
+    desk.worker.done("failed")
+    failure = artist.page.failure
+    qtbot.waitUntil(failure.isVisible)
+    assert "noise_source" in failure.remedy.text()
+    hands.click(failure.offer)
+    assert artist.graph.node("denoise").inputs["noise"] == Link(NodeId("noise"), "latents")
+    assert focused() is artist.canvas

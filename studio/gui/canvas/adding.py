@@ -128,12 +128,12 @@ class Adding:
         end = (wire.node, wire.name) if wire else None
         source = end if wire and wire.socket.is_output else None
         target = end if wire and not wire.socket.is_output else None
+        if wire is not None and type_id == self._constant_for(wire):
+            self.make_input(wire.node, wire.name, (round(at.x()), round(at.y()) - TITLE / 2))
+            return
         # where a link was led to the left, it is the output that belongs at its end
         left = at.x() - (WIDTH if target is not None else 0.0)
         place = (round(left), round(at.y()) - TITLE / 2)
-        if wire is not None and type_id == self._constant_for(wire):
-            self.make_input(wire.node, wire.name, place)
-            return
 
         def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
             added, name = edits.add_node(

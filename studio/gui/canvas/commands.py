@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu
 
 from studio.errors import StudioError
-from studio.graph import Mode, NodeId, NodeType, titled
+from studio.graph import Mode, NodeId, NodeType, Types, titled
 from studio.gui import edits
 from studio.gui.actions import Action
 from studio.gui.canvas.menus import Call
@@ -429,6 +429,19 @@ class Commands:
         canvas.commit(after, self._named(canvas.tr("Add what {} needs")))
         canvas.select([*ids, *added])
         canvas.show_rect(canvas.content.rect_of([*ids, *added]))
+
+    def add_output(self) -> None:
+        """Add a node that saves pictures, linked to what gives some."""
+        canvas, content = self._canvas, self._canvas.content
+        rect = content.content_rect()
+
+        def make(w: Workflow, types: Types) -> tuple[Workflow, list[NodeId]]:
+            added, name = edits.add_node(w, types, "save_image", (rect.right() + 100, rect.top()))
+            added, more = edits.completed(added, types, [name], content.sizes())
+            return added, [name, *more]
+
+        canvas.attempt_many(canvas.tr("Add {}").format("save_image"), make)
+        canvas.show_rect(content.rect_of(content.selection))
 
     def extract(self) -> None:
         """Pull the selected nodes out of their links."""

@@ -29,6 +29,7 @@ from studio.gui.canvas.camera import WHEEL_FACTOR, Camera
 from studio.gui.canvas.commands import Commands
 from studio.gui.canvas.editing import Editing
 from studio.gui.canvas.hand import Hand
+from studio.gui.canvas.hint import Hint
 from studio.gui.canvas.link_item import DOT_RADIUS, LinkItem
 from studio.gui.canvas.look import GRID, Look
 from studio.gui.canvas.menus import context_menu
@@ -101,6 +102,7 @@ class Canvas(Camera):
         self.table = Actions(self, self.commands.table(), context=Qt.ShortcutContext.WidgetShortcut)
         """Every action with its keys; ``actions()`` gives them as Qt has them."""
         self.minimap = Minimap(self)
+        self.hint = Hint(self, theme)
         self._trail = Trail(self)
         self._trail.went_back.connect(self._leave_to)
         self.zooming.connect(self.editing.field.finish)
@@ -206,6 +208,7 @@ class Canvas(Camera):
         self.content.apply(shown, come or None)
         if is_elsewhere or shown.graph.nodes.keys() != before.keys():
             self._show_thumbnails()
+        self.hint.set_visible(not (path or self.content.nodes or self.content.boxes))
         self.look_changed()
 
     def _show_thumbnails(self) -> None:
@@ -292,6 +295,7 @@ class Canvas(Camera):
         """Paint in other colours."""
         self.look.set_theme(theme)
         self.adding.palette.set_theme(theme)
+        self.hint.set_theme(theme)
         self.content.restyle()
         self.look_changed()
         self.viewport().update()
@@ -338,6 +342,7 @@ class Canvas(Camera):
         """Keep the minimap in its corner; frame everything as the canvas gets its first size."""
         super().resizeEvent(event)
         self.minimap.place()
+        self.hint.place()
         if not self._is_framed and self.content.nodes:
             self._is_framed = True
             self.frame_all()

@@ -59,7 +59,6 @@ from studio.gui.edits.links import (
 from studio.gui.edits.nodes import (
     STEMS,
     add_node,
-    matching_types,
     remove,
     remove_and_reconnect,
     rename,
@@ -69,8 +68,8 @@ from studio.gui.edits.nodes import (
     stem,
     swap_type,
     toggle_mode,
-    usualness,
 )
+from studio.gui.edits.offering import matching_types, usualness
 from studio.gui.edits.placing import Align, align, arranged, auto_layout, distribute, free_place
 from studio.gui.edits.routes import (
     Bend,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from studio.errors import GraphError
 from studio.graph import Graph, Link, NodeId, NodeType, Port, Types, fits
 from studio.gui.edits.links import connect, known_types
-from studio.gui.edits.nodes import add_node, matching_types
+from studio.gui.edits.nodes import add_node
+from studio.gui.edits.offering import matching_types
 from studio.gui.edits.placing import auto_layout, free_place
 from studio.gui.edits.view import NO_SIZES, Rect, Sizes, boxes, move, positions
 from studio.workflow import Workflow

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from studio.errors import GraphError
 from studio.graph import Graph, Link, Node, NodeId, NodeType, Port, Types, Value, fits, nearest
+from studio.gui.edits.offering import usualness
 from studio.gui.edits.routes import Input, Way, routed, routes, unrouted
 from studio.gui.layout import Point
 from studio.validation import passed
@@ -47,10 +48,13 @@ def connectable(types: Types, output: type[Value], port: type[Value]) -> str | N
     if fits(output, port):
         return None
     between = sorted(
-        declared.id
-        for declared in types.values()
-        if any(fits(output, one.type) and not one.optional for one in declared.inputs)
-        and any(fits(one.type, port) for one in declared.outputs)
+        (
+            declared.id
+            for declared in types.values()
+            if any(fits(output, one.type) and not one.optional for one in declared.inputs)
+            and any(fits(one.type, port) for one in declared.outputs)
+        ),
+        key=usualness,
     )
     reason = f"takes {port.__name__}, but this gives {output.__name__}"
     return f"{reason}; {' or '.join(between[:2])} makes one from the other" if between else reason
