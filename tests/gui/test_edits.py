@@ -226,7 +226,10 @@ def test_a_link_takes_the_place_of_the_one_before() -> None:
     ("link", "reason"),
     [
         (("denoise", "latents", "save", "image"), "takes Image, but denoise.latents gives Latents"),
-        (("denoise", "latents", "save", "image"), "vae_decode makes one from the other"),
+        (
+            ("denoise", "latents", "save", "image"),
+            "vae_decode or latents_to_pixels makes one from the other",
+        ),
         (("denoise", "latents", "denoise", "latents"), "would close a cycle"),
         (("denoise", "pixels", "save", "image"), "has no output pixels"),
         (("decode", "image", "save", "pixels"), "has no input pixels"),
