@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,28 +168,47 @@ class PlanningContext:
         """``studio.registry.Planning.files``, digests and what was found remembered in the facts."""
         root = Path(folder)
         listed = _listed(root, endings)
-        digests = file_digests((root / name for name in listed), self.facts)
-        space = f"found {look.__module__}.{look.__qualname__}"
-        known = self.facts.get_many(
-            space, {digest for digest in digests.values() if isinstance(digest, str)}
-        )
-        new: dict[str, Json] = {}
+        space = f"{look.__module__}.{look.__qualname__}"
+        stamp = _stamp(root, listed)
+        address = digest([str(root), sorted(endings), space])
+        past = self.facts.get("folder", address)
+        if stamp and isinstance(past, list) and past[0] == stamp:
+            rows = past[1]
+        else:
+            rows = self._looked(root, listed, space, look)
+            # what changes once more within the tick of a clock would not show
+            if _is_settled(root, listed) and _stamp(root, listed) == stamp:
+                self.facts.set("folder", address, [stamp, rows])
+        assert isinstance(rows, list)
         files = []
+        for name, row in zip(listed, rows, strict=True):
+            assert isinstance(row, list)
+            files.append(FoundFile(f"{root}/{name}", name, str(row[0]), row[1]))
+        return files
+
+    def _looked(
+        self, root: Path, listed: Sequence[str], space: str, look: Callable[[Path], Json]
+    ) -> list[Json]:
+        """[digest, what was found] of each file; the digest is "" where it cannot be read."""
+        digests = file_digests((root / name for name in listed), self.facts)
+        readable = {content for content in digests.values() if isinstance(content, str)}
+        known = self.facts.get_many(f"found {space}", readable)
+        new: dict[str, Json] = {}
+        rows: list[Json] = []
         for name in listed:
             path = root / name
             content = digests[path]
-            if isinstance(content, OSError):
-                files.append(FoundFile(path, name, "", _refusal(content)))
-                continue
-            if content not in known:
-                try:
+            try:
+                if isinstance(content, OSError):
+                    raise content
+                if content not in known:
                     known[content] = new[content] = look(path)
-                except OSError as error:
-                    files.append(FoundFile(path, name, "", _refusal(error)))
-                    continue
-            files.append(FoundFile(path, name, content, known[content]))
-        self.facts.set_many(space, new)
-        return files
+            except OSError as error:
+                rows.append(["", f"cannot be read ({error.strerror or error})"])
+            else:
+                rows.append([content, known[content]])
+        self.facts.set_many(f"found {space}", new)
+        return rows
 
 
 def key_graph(
@@ -355,8 +376,30 @@ def _listed(root: Path, endings: Collection[str]) -> list[str]:
     return sorted(found)
 
 
-def _refusal(error: OSError) -> str:
-    return f"cannot be read ({error.strerror or error})"
+_RACY_NS = 2_000_000_000
+
+
+def _stamp(root: Path, names: Iterable[str]) -> str:
+    """Names, sizes and times of change of files as one digest; "" where one cannot be looked at."""
+    seen = hashlib.blake2b(digest_size=16)
+    try:
+        for name in names:
+            status = os.stat(f"{root}/{name}")
+            seen.update(
+                f"{name}\0{status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogatepass")
+            )
+    except OSError:
+        return ""
+    return seen.hexdigest()
+
+
+def _is_settled(root: Path, names: Iterable[str]) -> bool:
+    """Whether all files can be looked at, and none has changed in the last two seconds."""
+    latest_ns = time.time_ns() - _RACY_NS
+    try:
+        return all(os.stat(f"{root}/{name}").st_mtime_ns < latest_ns for name in names)
+    except OSError:
+        return False
 
 
 def constants(graph: Graph, types: Types) -> dict[Link, Constant]:

@@ -253,7 +253,7 @@ class Models(Protocol):
 class FoundFile:
     """A file of a folder: where it lies, its content, and what was found in it."""
 
-    path: Path
+    path: str
     name: str
     """Relative to the folder, with ``/`` between."""
     digest: str

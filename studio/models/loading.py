@@ -156,6 +156,10 @@ def load_trained(
 def load_text(component: Component, *, device: str, dtype: str) -> Text:
     """Load a text encoder with its tokenizer; raises as ``load_module`` does."""
     module = load_module(component, device=device, dtype=dtype)
+    import transformers.utils.logging
+
+    # they warn of prompts that are longer than the encoder reads at once, which we read in windows
+    transformers.utils.logging.set_verbosity_error()
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
     folder = component.tokenizer[0].parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import struct
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -160,7 +161,7 @@ def gather(files: Sequence[FoundFile], reading: Reading) -> Dataset:
     has_captions = captions is not None or bool(trigger)
     made = tuple(
         PictureFile(
-            str(file.path),
+            file.path,
             file.name,
             file.digest,
             ", ".join(part for part in (trigger, (captions or {}).get(file.name, "")) if part),
@@ -183,7 +184,7 @@ def gather(files: Sequence[FoundFile], reading: Reading) -> Dataset:
 
 
 def _ending(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    return os.path.splitext(name)[1].lower()
 
 
 def _captions(
@@ -239,7 +240,7 @@ def _beside(files: Iterable[FoundFile], problems: _Problems) -> dict[str, str]:
     texts: dict[str, str] = {}
     pictures: dict[str, list[str]] = {}
     for file in files:
-        stem = str(PurePosixPath(file.name).with_suffix(""))
+        stem = os.path.splitext(file.name)[0]
         if _ending(file.name) in PICTURES:
             pictures.setdefault(stem, []).append(file.name)
         elif _ending(file.name) == TEXT:

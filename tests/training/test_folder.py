@@ -238,3 +238,16 @@ def test_colors_of_the_files_arrive(tmp_path: Path) -> None:
     means = [examples.picture(index).mean((1, 2)).tolist() for index in range(4)]
     assert means == [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]]
     assert COLORS[0] in examples.caption(0)
+
+
+def test_a_folder_that_changes_is_looked_at_again(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for file in tmp_path.iterdir():
+        os.utime(file, ns=(10**18, 10**18))
+    facts = Facts(None)
+    first = read(tmp_path, facts)
+    (tmp_path / "a0.txt").write_text("another wall", encoding="utf-8")
+    assert captions(read(tmp_path, facts))["a0.png"] == "another wall"
+    (tmp_path / "a3.png").unlink()
+    (tmp_path / "a3.txt").unlink()
+    assert read(tmp_path, facts).count == first.count - 1
