@@ -22,6 +22,8 @@ ThemeName = Literal["dark", "light"]
 SIZES = ((1280, 800), (1920, 1080))
 ZOOMS = (0.5, 1.0, 1.5)
 README = ("start", "running", "mask", "scrubber", "compare")
+README_SIZE = (1600, 1000)
+"""Large enough for the rows of an example's nodes."""
 README_BYTES = 200_000
 PATIENCE_S = 240.0
 
@@ -42,11 +44,11 @@ def main() -> int:
         os.environ["STUDIO_CACHE"] = str(Path(home) / "cache")
         scenes = Scenes(folder, Path(home), asked.font)
         if asked.readme:
-            scenes.sizes, scenes.themes, scenes.names = SIZES[:1], ("dark",), README
+            scenes.sizes, scenes.themes, scenes.names = [README_SIZE], ("dark",), README
         scenes.grab_all()
     if asked.readme:
         for name in README:
-            shrink(folder / f"{name}-dark-{SIZES[0][0]}.png", folder / f"{name}.png")
+            shrink(folder / f"{name}-dark-{README_SIZE[0]}.png", folder / f"{name}.png")
     return 0
 
 
