@@ -41,7 +41,7 @@ PRESETS: Mapping[Preset, Mapping[str, Keys]] = {
     "blender": {
         "canvas.add": ("F3",),
         "canvas.duplicate": ("Shift+D",),
-        "canvas.delete": ("X", "Del", "Backspace"),
+        "canvas.delete": ("X", "Del"),
         "canvas.delete_reconnect": ("Ctrl+X", "Ctrl+Del"),
         "canvas.cut": ("Shift+Del",),
         "canvas.bypass": ("M",),

@@ -212,7 +212,7 @@ class FailureBar(QFrame):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.what.setProperty("role", "error")
-        self.offer = QPushButton()
+        self.offer = QPushButton(self.tr("Add what it needs"))
         self.offer.clicked.connect(self._taken)
         self.show_node = QPushButton(self.tr("Show the n&ode"))
         self.copy = QPushButton(self.tr("Cop&y details"))
