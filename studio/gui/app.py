@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from studio.gui import theme as themes
+from studio.gui import translations
 from studio.gui.settings import APP, Options, Preferences
 from studio.gui.start_page import templates
 from studio.gui.theme import Theme
@@ -189,6 +190,7 @@ def main(path: Path | None = None) -> int:
             Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
         )
         app = QApplication(sys.argv[:1])
+    translations.install(app)
     app.setApplicationName("Emulsion")
     app.setDesktopFileName(APP)
     program = Program(app)

@@ -64,6 +64,10 @@ def _edit(window: Window) -> Iterator[Action]:
         "edit.redo", "Edit", _tr("&Redo"), window.redo, ("Ctrl+Shift+Z", "Ctrl+Y"), "redo",
         is_enabled=window.can_redo,
     )  # fmt: skip
+    yield Action(
+        "edit.steps", "Edit", _tr("&History of edits…"), window.show_steps, ("Ctrl+Alt+Z",),
+        "history", is_enabled=window.can_travel,
+    )  # fmt: skip
 
 
 def _view(window: Window) -> Iterator[Action]:

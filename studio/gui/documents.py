@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QTabWidget
 
 from studio.errors import StudioError
 from studio.gui.settings import Preferences
-from studio.gui.start_page import StartPage, Template
+from studio.gui.start_page import Offer, StartPage
 from studio.gui.theme import Theme, icon
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ class Documents(QTabWidget):
     failed = Signal(object)
     """A StudioError."""
 
-    def __init__(
-        self, theme: Theme, templates: Sequence[Template], preferences: Preferences
-    ) -> None:
+    def __init__(self, theme: Theme, templates: Sequence[Offer], preferences: Preferences) -> None:
         super().__init__()
         self._theme = theme
         self._preferences = preferences
@@ -114,6 +112,7 @@ class Documents(QTabWidget):
         from studio.gui.document import Document
 
         self.add(Document.new(self._types))
+        self.said.emit(self.tr("Began an empty workflow"))
 
     def front_or_new(self) -> Page:
         """The page in front; an empty one where there is none."""
@@ -159,7 +158,9 @@ class Documents(QTabWidget):
             self.failed.emit(error)
             return
         # without a file of its own: the template is never written over
-        self.add(Document(self._types, opened.workflow, folder=path.parent))
+        document = Document(self._types, opened.workflow, folder=path.parent)
+        self.add(document)
+        self.said.emit(self.tr("Began with a copy of {}").format(document.title))
 
     def _begin_with(self, path: Path) -> None:
         """Put a template into the empty document in front, as a step of its history."""
@@ -198,6 +199,7 @@ class Documents(QTabWidget):
             self.failed.emit(error)
             return
         self.add(Document(self._types, workflow, name=name))
+        self.said.emit(self.tr("Opened the workflow of {}").format(name))
 
     def add(self, document: Document) -> Page:
         """Show a document in a tab of its own, in front."""
@@ -211,7 +213,7 @@ class Documents(QTabWidget):
         document.state_changed.connect(self._document_changed)
         document.changed.connect(self._document_edited)
         cards = self.start_page.cards[:_OFFERED]
-        page.canvas.hint.offer([(card.template.title, card.template.path) for card in cards])
+        page.canvas.hint.offer([(card.offer.title, card.offer.path) for card in cards])
         page.canvas.hint.chosen.connect(self._begin_with)
         self.added.emit(page)
         index = self.addTab(page, document.title)
@@ -311,7 +313,7 @@ class Documents(QTabWidget):
         return self._save(page, path if path.suffix else path.with_suffix(".json"))
 
     def _is_shipped(self, path: Path) -> bool:
-        return any(card.template.path.parent == path.parent for card in self.start_page.cards)
+        return any(card.offer.path.parent == path.parent for card in self.start_page.cards)
 
     def _save(self, page: Page, path: Path) -> bool:
         from studio.gui.dropping import rebased

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QObject, QSize, Qt, Signal
-from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from studio.graph import Types
 from studio.gui.actions import Action, Actions
 from studio.gui.compare_panel import ComparePanel
 from studio.gui.comparing import Comparing
+from studio.gui.docks import Docks
 from studio.gui.document import Document
 from studio.gui.dropping import LOADERS
 from studio.gui.form import FormPanel
@@ -40,10 +41,20 @@ if TYPE_CHECKING:
     from studio.gui.page import Page
     from studio.gui.planner import FoundModel
 
-LEFT_PX, RIGHT_PX, BOTTOM_PX = 220, 340, 215
-ROOMY_PX = QSize(1400, 860)
-"""Smaller windows begin without the left panels and with a low bottom: the canvas needs the room more."""
-LOW_PX = 140
+_ORDER = [
+    "library",
+    "outline",
+    "viewer",
+    "inspector",
+    "history",
+    "plan",
+    "log",
+    "compare",
+    "queue",
+    "form",
+]
+_DIGITS = {name: number % 10 for number, name in enumerate(_ORDER, 1)}
+"""In the keys of the panels."""
 
 
 class Panels(QObject):
@@ -85,16 +96,12 @@ class Panels(QObject):
         )
         self.painting = Painting(self.mask, self.showing, runner, theme, self)
         self.trajectory = Trajectory(self.scrubber, self.showing, runner, types, self)
-        self._state = QByteArray()
-        self._are_shown = False
-        self.docks: dict[str, QDockWidget] = {}
-        self._build()
+        self.docks = Docks(window, self._widgets(), self._give_keyboard)
         self.actions_ = Actions(window, self._table())
         self._connect()
 
-    # --- places
-
-    def _build(self) -> None:
+    def _widgets(self) -> dict[str, tuple[str, QWidget]]:
+        """Title and widget of every panel, those at the bottom in the order of their tabs."""
         looking = QWidget()
         column = QVBoxLayout(looking)
         column.setContentsMargins(0, 0, 0, 0)
@@ -102,44 +109,18 @@ class Panels(QObject):
         column.addWidget(self.mask)
         column.addWidget(self.viewer, 1)
         column.addWidget(self.scrubber)
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        bottom = Qt.DockWidgetArea.BottomDockWidgetArea
-        for name, title, widget, area in (
-            ("library", self.tr("Library"), self.library, left),
-            ("outline", self.tr("Outline"), self.outline, left),
-            ("viewer", self.tr("Viewer"), looking, right),
-            ("inspector", self.tr("Inspector"), self.inspector, right),
-            ("history", self.tr("History"), self.history, bottom),
-            ("plan", self.tr("Plan"), self.plan, bottom),
-            ("log", self.tr("Log"), self.log, bottom),
-            ("compare", self.tr("Compare"), self.comparison, bottom),
-            ("queue", self.tr("Queue"), self.queue, bottom),
-            ("form", self.tr("Form"), self.form, right),
-        ):
-            dock = QDockWidget(title, self._window)
-            dock.setObjectName(name)
-            dock.setWidget(widget)
-            dock.setAccessibleName(title)
-            self._window.addDockWidget(area, dock)
-            dock.hide()
-            self.docks[name] = dock
-        window, docks = self._window, self.docks
-        window.setCorner(Qt.Corner.BottomRightCorner, right)
-        window.setCorner(Qt.Corner.BottomLeftCorner, left)
-        window.tabifyDockWidget(docks["library"], docks["outline"])
-        window.tabifyDockWidget(docks["inspector"], docks["form"])
-        window.tabifyDockWidget(docks["plan"], docks["queue"])
-        window.tabifyDockWidget(docks["queue"], docks["history"])
-        window.tabifyDockWidget(docks["history"], docks["log"])
-        window.tabifyDockWidget(docks["log"], docks["compare"])
-        for name in ("library", "plan"):
-            docks[name].raise_()
-        vertical = Qt.Orientation.Vertical
-        window.resizeDocks(
-            [docks["library"], docks["viewer"]], [LEFT_PX, RIGHT_PX], Qt.Orientation.Horizontal
-        )
-        window.resizeDocks([docks["plan"]], [BOTTOM_PX], vertical)
-        window.resizeDocks([docks["viewer"], docks["inspector"]], [420, 340], vertical)
+        return {
+            "library": (self.tr("Library"), self.library),
+            "outline": (self.tr("Outline"), self.outline),
+            "viewer": (self.tr("Viewer"), looking),
+            "inspector": (self.tr("Inspector"), self.inspector),
+            "form": (self.tr("Form"), self.form),
+            "plan": (self.tr("Plan"), self.plan),
+            "queue": (self.tr("Queue"), self.queue),
+            "history": (self.tr("History"), self.history),
+            "log": (self.tr("Log"), self.log),
+            "compare": (self.tr("Compare"), self.comparison),
+        }
 
     def _table(self) -> Iterator[Action]:
         for id_, text, run, keys in (
@@ -157,86 +138,15 @@ class Panels(QObject):
                 f"viewer.{id_}", "View", text, run, keys, section="viewer",
                 is_enabled=self._has_page,
             )  # fmt: skip
-        for number, (name, dock) in enumerate(self.docks.items(), 1):
-            yield Action(
-                f"view.{name}",
-                "View",
-                dock.windowTitle(),
-                _Toggle(self, name),
-                (f"Alt+{number % 10}",),
-                section="panels",
-                is_checked=dock.isVisible,
-                is_enabled=self._has_page,
-            )
-        yield Action(
-            "view.next_panel", "View", self.tr("Go to the next panel"), self.next_panel, ("F6",),
-            section="panels", is_enabled=self._has_page,
-        )  # fmt: skip
-        yield Action(
-            "view.previous_panel", "View", self.tr("Go to the previous panel"),
-            self.previous_panel, ("Shift+F6",), section="panels", is_enabled=self._has_page,
-        )  # fmt: skip
+        yield from self.docks.table(_DIGITS)
 
     def _has_page(self) -> bool:
         return self._page is not None
 
-    def toggle(self, name: str) -> None:
-        """Show a panel, bring it to the front, or hide it."""
-        dock = self.docks[name]
-        if dock.isVisible() and not dock.visibleRegion().isEmpty():
-            dock.hide()
-            if self._page is not None:
-                self._page.canvas.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        else:
-            dock.show()
-            dock.raise_()
-            _give_keyboard(dock)
-
-    def next_panel(self) -> None:
-        """Give the keyboard to the next panel that can be seen; after the last, to the canvas."""
-        self._go_on(1)
-
-    def previous_panel(self) -> None:
-        """Give the keyboard to the panel before; before the first, to the canvas."""
-        self._go_on(-1)
-
-    def _go_on(self, step: int) -> None:
-        if self._page is None:
-            return
-        docks = [one for one in self.docks.values() if not one.visibleRegion().isEmpty()]
-        stops: list[QWidget] = [self._page.canvas, *docks]
-        focus = QApplication.focusWidget()
-        has_it = [focus is not None and one.isAncestorOf(focus) for one in stops]
-        here = has_it.index(True) if True in has_it else 0
-        _give_keyboard(stops[(here + step) % len(stops)])
-
-    def arrived_at(self, state: QByteArray) -> None:
-        """Take over where the panels were when the window was closed."""
-        self._state = state
-
-    def leave(self) -> QByteArray:
-        """Where the panels are, to be kept."""
-        return self._window.saveState() if self._are_shown else self._state
-
-    def _show_docks(self, are_shown: bool) -> None:
-        """Panels stand around documents; the start page has none."""
-        if are_shown == self._are_shown:
-            return
-        if not are_shown:
-            self._state = self._window.saveState()
-        self._are_shown = are_shown
-        if are_shown and not self._state.isEmpty() and self._window.restoreState(self._state):
-            return
-        is_roomy = self._window.width() >= ROOMY_PX.width()
-        is_low = self._window.height() < ROOMY_PX.height()
-        for name, dock in self.docks.items():
-            is_left = name in ("library", "outline")
-            dock.setVisible(are_shown and (is_roomy or not is_left))
-        if are_shown:
-            height = LOW_PX if is_low else BOTTOM_PX
-            self._window.resizeDocks([self.docks["plan"]], [height], Qt.Orientation.Vertical)
-            for name in ("library", "inspector", "plan"):
-                self.docks[name].raise_()
+    def _give_keyboard(self, name: str) -> bool:
+        if name == "inspector":
+            self.inspector.focus_first()
+        return name == "inspector"
 
     def set_theme(self, theme: Theme) -> None:
         """Show in other colours."""
@@ -309,8 +219,7 @@ class Panels(QObject):
 
     def _inspect(self, node: str) -> None:
         self._chosen((node,))
-        self.docks["inspector"].show()
-        self.docks["inspector"].raise_()
+        self.docks.bring("inspector")
         self.inspector.focus_first()
 
     def _counted(self, count: int) -> None:
@@ -319,18 +228,15 @@ class Panels(QObject):
 
     def show_queue(self) -> None:
         """Bring the queue to the front."""
-        self.docks["queue"].show()
-        self.docks["queue"].raise_()
+        self.docks.bring("queue")
         self.queue.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _show_viewer(self) -> None:
-        self.docks["viewer"].show()
-        self.docks["viewer"].raise_()
+        self.docks.bring("viewer")
 
     def _show_comparison(self) -> None:
         self._show_viewer()
-        self.docks["compare"].show()
-        self.docks["compare"].raise_()
+        self.docks.bring("compare")
 
     def _branched(self, node: str) -> None:
         self.inspector.focus_first()
@@ -355,7 +261,7 @@ class Panels(QObject):
         if self._page is not None:
             self._leave_page(self._page)
         self._page = page
-        self._show_docks(page is not None)
+        self.docks.show_around(page.canvas if page is not None else None)
         document = page.document if page is not None else self._empty
         self.inspector.set_document(document)
         self.form.set_document(document)
@@ -419,31 +325,3 @@ class Panels(QObject):
             seconds = event.get("seconds", 0.0)
             took = duration(float(seconds)) if isinstance(seconds, int | float) else ""
             self.log.add(f"{event.get('node')}: {event.get('status')}, {took}")
-
-
-def _give_keyboard(widget: QWidget) -> None:
-    """To a panel: to what in it comes first by Tab."""
-    reason = Qt.FocusReason.ShortcutFocusReason
-    if not isinstance(widget, QDockWidget):
-        widget.setFocus(reason)
-        return
-    inner = widget.widget()
-    if isinstance(inner, Inspector):
-        inner.focus_first()
-        return
-    for one in (inner, *inner.findChildren(QWidget)):
-        by_tab = bool(one.focusPolicy() & Qt.FocusPolicy.TabFocus)
-        if one.isVisible() and one.isEnabled() and (by_tab or one.focusProxy()):
-            one.setFocus(reason)
-            return
-
-
-class _Toggle:
-    """Toggles one panel."""
-
-    def __init__(self, panels: Panels, name: str) -> None:
-        self._panels = panels
-        self._name = name
-
-    def __call__(self) -> None:
-        self._panels.toggle(self._name)

@@ -228,7 +228,7 @@ class FailureBar(QFrame):
         row.setContentsMargins(14, 8, 10, 8)
         row.addLayout(words, 1)
         for button in (self.offer, self.show_node, self.copy, self.dismiss):
-            button.setAccessibleName(button.text().replace("&", ""))
+            button.setAccessibleName(button.text().replace("&", "") or self.tr("Mend it"))
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.set_theme(theme)
         self.hide()
@@ -244,7 +244,7 @@ class FailureBar(QFrame):
         """Show a failure; ``details`` is what is copied beyond it, ``offer`` what can be done about it at once."""
         self._node = failure.where.partition(":")[0].partition(".")[0]
         self.offer.setText(offer)
-        self.offer.setAccessibleName(offer)
+        self.offer.setAccessibleName(offer or self.tr("Mend it"))
         self.offer.setVisible(bool(offer))
         where = f"{failure.where}: " if failure.where else ""
         self.what.setText(where + failure.what)

@@ -373,7 +373,25 @@ def apply(app: QApplication, theme: Theme, scale: float = 1.0) -> None:
 _SHEET = """
 QToolTip {{ color: {text}; background: {panel}; border: 1px solid {border}; padding: 4px; }}
 QMainWindow, QMainWindow::separator {{ background: {window}; }}
-QToolBar {{ border: none; spacing: 2px; padding: 2px; }}
+QToolBar {{ border: none; spacing: 2px; padding: 3px 6px; }}
+QToolBar QToolButton {{ border: 1px solid transparent; border-radius: 4px; padding: 4px 7px; }}
+QToolBar QToolButton:hover {{ background: {button}; }}
+QToolBar QToolButton:pressed {{ background: {border}; }}
+QToolBar QToolButton:checked {{ background: {button}; border-color: {accent}; }}
+QToolBar QToolButton:focus {{ border-color: {accent}; }}
+QToolBar QToolButton[role="primary"]:enabled, QPushButton[role="primary"] {{
+    background: {selection}; color: {accent_text}; border: 1px solid {selection}; border-radius: 4px; font-weight: 600;
+}}
+QToolBar QToolButton[role="primary"] {{ padding: 4px 14px 4px 10px; }}
+QToolBar QToolButton[role="primary"]:hover:enabled, QPushButton[role="primary"]:hover {{ border-color: {accent}; }}
+QPushButton[role="primary"]:focus {{ border: 2px solid {accent}; }}
+QPushButton[role="drop"] {{
+    background: transparent; color: {text_dim}; border: 1px dashed {text_dim}; border-radius: 6px;
+}}
+QPushButton[role="drop"]:hover, QPushButton[role="drop"]:focus {{ border-color: {accent}; color: {text}; }}
+QPushButton[role="drop"][isOver="true"] {{ border: 2px dashed {accent}; color: {text}; background: {button}; }}
+QDockWidget {{ font-weight: 600; }}
+QDockWidget::title {{ background: {window}; padding: 5px 8px; text-align: left; }}
 QLabel[role="title"] {{ font-weight: 600; }}
 QLabel[role="dim"] {{ color: {text_dim}; }}
 QLabel[role="error"] {{ color: {error}; }}

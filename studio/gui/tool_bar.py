@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QSizePolicy, QToolBar, QToolButton, QWidget
 
 from studio.gui.actions import Actions, plain
@@ -20,7 +21,9 @@ _SHOWN = (
     "",
     "edit.undo",
     "edit.redo",
+    "edit.steps",
 )
+_PRIMARY = "run.run"
 
 
 class ToolBar(QToolBar):
@@ -34,9 +37,11 @@ class ToolBar(QToolBar):
         self.setWindowTitle(self.tr("Tool bar"))
         self.setObjectName("tools")
         self.setMovable(False)
-        self.setIconSize(QSize(20, 20))
+        self.setIconSize(QSize(18, 18))
+        self._actions = actions
+        self.steps: QWidget = self
+        """The button under which the history of edits pops up."""
         self.queue = QToolButton()
-        self.queue.setIcon(icon("queue", theme))
         self.queue.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.queue.setAutoRaise(True)
         self.queue.setToolTip(self.tr("What runs and what waits"))
@@ -53,6 +58,10 @@ class ToolBar(QToolBar):
             button = self.widgetForAction(actions[name])
             if isinstance(button, QToolButton):
                 button.setAccessibleName(plain(actions.table[name].text))
+                if name == "edit.steps":
+                    self.steps = button
+                if name == _PRIMARY:
+                    button.setProperty("role", "primary")
                 if name.startswith("run."):
                     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         actions["run.live"].setIconText(self.tr("Live"))
@@ -61,6 +70,7 @@ class ToolBar(QToolBar):
         space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(space)
         self._machine = ""
+        self.set_theme(theme)
         self.device = QToolButton()
         self.device.setAccessibleName(self.tr("Device"))
         self.device.setAutoRaise(True)
@@ -70,8 +80,17 @@ class ToolBar(QToolBar):
         self.addWidget(self.device)
 
     def set_theme(self, theme: Theme) -> None:
-        """Show in other colours; the actions have icons of their own."""
+        """Show in other colours; most actions have their icons already."""
         self.queue.setIcon(icon("queue", theme))
+        # the button of what is done most stands on the colour of what is selected
+        given = icon(self._actions.table[_PRIMARY].icon, theme)
+        shown = QIcon()
+        for mode, of in (
+            (QIcon.Mode.Normal, QIcon.Mode.Selected),
+            (QIcon.Mode.Disabled, QIcon.Mode.Disabled),
+        ):
+            shown.addPixmap(given.pixmap(self.iconSize() * 2, of), mode)
+        self._actions[_PRIMARY].setIcon(shown)
 
     def show_count(self, count: int) -> None:
         """Show how many jobs run or wait."""

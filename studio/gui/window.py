@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QPaintEvent
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QIcon,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import QMainWindow, QMessageBox
 
 from studio.errors import StudioError
@@ -18,10 +25,11 @@ from studio.gui.commands import table
 from studio.gui.documents import Documents
 from studio.gui.key_sheet import KeySheet, Section
 from studio.gui.keymap import Keymap
+from studio.gui.last_pictures import LastPictures
 from studio.gui.lines import Line
 from studio.gui.menus import Menus
 from studio.gui.settings import Options, Preferences, SettingsDialog, ThemeName
-from studio.gui.start_page import Template
+from studio.gui.start_page import Offer
 from studio.gui.theme import Theme, icon
 from studio.gui.tool_bar import ToolBar
 
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
     from studio.gui.intake import Intake
     from studio.gui.page import Page
     from studio.gui.panels import Panels
+    from studio.gui.pictured import Pictured
     from studio.gui.planner import Planner
     from studio.gui.queue import Job
     from studio.gui.runner import Runner, WorkerLike
@@ -60,7 +69,7 @@ class Window(QMainWindow):
         self,
         preferences: Preferences,
         theme: Theme,
-        templates: Sequence[Template],
+        templates: Sequence[Offer],
         make_worker: Callable[[Options, Callable[[Event], None]], WorkerLike],
     ) -> None:
         super().__init__()
@@ -74,6 +83,7 @@ class Window(QMainWindow):
         self.intake: Intake | None = None
         self._varied: tuple[int, How] = (4, "consecutive")
         """How many variations were asked for last, and how their seeds were found."""
+        self._last_pictures: LastPictures | None = None
         self._was_painted = False
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAcceptDrops(True)
@@ -130,9 +140,12 @@ class Window(QMainWindow):
         self.intake = Intake(self.documents, self._preferences, types, data / "pasted")
         self.intake.failed.connect(self.complain)
         self.documents.start(types, self.runner)
+        self._last_pictures = LastPictures(data / "last")
+        self.documents.start_page.illustrate(self._last_pictures)
+        self.runner.saved.connect(self._keep_last)
         self.panels = Panels(self, self.runner, types, self._theme, gallery)
         self.panels.actions_.set_keymap(self._keymap)
-        self.panels.arrived_at(self._preferences.layout("docks"))
+        self.panels.docks.arrived_at(self._preferences.layout("docks"))
         self.panels.inspector.explain(self._preferences.flag("help"))
         self.panels.inspector.help_toggled.connect(self._keep_help)
         self.panels.form.run_requested.connect(self.run)
@@ -150,6 +163,11 @@ class Window(QMainWindow):
 
     def _keep_help(self, is_shown: bool) -> None:
         self._preferences.set_flag("help", is_shown)
+
+    def _keep_last(self, job: Job, made: Pictured) -> None:
+        """Let the start page show what a file gave last."""
+        if made.index == 0 and self._last_pictures is not None and Path(job.past).is_file():
+            self._last_pictures.keep(Path(job.past), made.image)
 
     def _session_settings(self) -> Settings:
         return self._preferences.options().session()
@@ -321,14 +339,32 @@ class Window(QMainWindow):
         if self.page is not None:
             self.page.document.redo()
 
+    def show_steps(self) -> None:
+        """Show the history of edits of the document in front, to go to any step."""
+        from studio.gui.steps import Steps
+
+        if self.page is not None:
+            Steps(self.page.document, self._theme, self).show_below(self.bar.steps)
+
+    def can_travel(self) -> bool:
+        """Whether the document in front has steps to go to."""
+        return self.can_undo() or self.can_redo()
+
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take files."""
         if self.intake is not None and any(url.isLocalFile() for url in event.mimeData().urls()):
             event.acceptProposedAction()
+            self.documents.start_page.set_dropping(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Nothing is going to be dropped."""
+        self.documents.start_page.set_dropping(False)
+        super().dragLeaveEvent(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Open workflows, make nodes of pictures and models."""
         event.acceptProposedAction()
+        self.documents.start_page.set_dropping(False)
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if self.intake is not None:
             # later: where they come from waits for this to end, and there may be a question
@@ -345,6 +381,7 @@ class Window(QMainWindow):
     def restart_worker(self) -> None:
         """End the worker and start it again."""
         if self.runner is not None:
+            self.say(self.tr("The worker is started again"))
             self.runner.restart_worker()
 
     def run(self) -> None:
@@ -466,6 +503,7 @@ class Window(QMainWindow):
         options = self._preferences.options()
         theme: ThemeName = "light" if self._theme.is_dark else "dark"
         self.options_chosen.emit(replace(options, theme=theme))
+        self.say(self.tr("The theme is dark") if theme == "dark" else self.tr("The theme is light"))
 
     def toggle_full_screen(self) -> None:
         """Fill the screen, or go back."""
@@ -486,6 +524,7 @@ class Window(QMainWindow):
         dialog = self.sender()
         if isinstance(dialog, SettingsDialog):
             self.options_chosen.emit(dialog.options())
+            self.say(self.tr("The settings are kept"))
 
     def take_options(self, before: Options, after: Options) -> None:
         """Let changed settings hold: what concerns computing needs another worker and another plan."""
@@ -536,7 +575,7 @@ class Window(QMainWindow):
             return
         self._preferences.set_layout("geometry", self.saveGeometry())
         if self.panels is not None:
-            self._preferences.set_layout("docks", self.panels.leave())
+            self._preferences.set_layout("docks", self.panels.docks.leave())
         self._preferences.sync()
         for page in self.documents.pages:
             self.documents.closed.emit(page.document)

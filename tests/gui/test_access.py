@@ -31,7 +31,7 @@ from studio.gui.inspector.ports import Ports
 from studio.gui.inspector.row import ParamRow
 from studio.gui.page import Page
 from studio.gui.panels import Panels
-from studio.gui.start_page import TemplateCard
+from studio.gui.start_page import Card
 from studio.gui.window import Window
 from tests.gui.desk import INPAINT, Desk
 
@@ -69,7 +69,7 @@ def opened(desk: Desk, qtbot: QtBot) -> tuple[Window, Page, Panels]:
     window.resize(1600, 1000)
     panels = window.panels
     assert panels is not None
-    for dock in panels.docks.values():
+    for dock in panels.docks.docks.values():
         dock.show()
     page.canvas.select(["mask"])
     qtbot.waitUntil(lambda: "strokes" in panels.inspector.rows)
@@ -137,7 +137,7 @@ def has_focus(widget: QWidget | None) -> bool:
 @pops_up
 def test_every_panel_is_reached_by_its_key(desk: Desk, qtbot: QtBot) -> None:
     _, page, panels = opened(desk, qtbot)
-    for name, dock in panels.docks.items():
+    for name, dock in panels.docks.docks.items():
         dock.hide()
         page.canvas.setFocus()
         action = panels.actions_[f"view.{name}"]
@@ -152,7 +152,7 @@ def test_one_key_leads_through_the_panels_that_are_seen_and_back(desk: Desk, qtb
     _, page, panels = opened(desk, qtbot)
     page.canvas.setFocus()
     panels.docks["plan"].raise_()
-    seen = [name for name, dock in panels.docks.items() if not dock.visibleRegion().isEmpty()]
+    seen = [name for name, dock in panels.docks.docks.items() if not dock.visibleRegion().isEmpty()]
     assert len(seen) >= 4
     for name in seen:
         panels.actions_["view.next_panel"].trigger()
@@ -230,7 +230,7 @@ def test_every_word_can_be_translated(desk: Desk, qtbot: QtBot) -> None:
         for text in said:
             data |= {word for part in words_of(text.replace("_", " ")) for word in _cases(part)}
     for card in window.documents.start_page.cards:
-        data |= words_of(card.template.title)
+        data |= words_of(card.offer.title)
     assert panels.inspector.findChildren(QLabel)
     found: dict[str, set[str]] = {}
     for place, root in places(window, page):
@@ -249,4 +249,4 @@ def is_help(owner: QWidget | QAction) -> bool:
     """Whether something shows what a node type says of itself: help, ranges and their units."""
     parent = owner.parent()
     is_row = isinstance(parent, ParamRow | Header | Ports)
-    return is_row or isinstance(parent, Palette) or isinstance(owner, TemplateCard)
+    return is_row or isinstance(parent, Palette) or isinstance(owner, Card)

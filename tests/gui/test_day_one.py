@@ -255,7 +255,7 @@ def test_f6_goes_round_the_panels_and_shift_f6_back(artist: Artist) -> None:
     seen = []
     for _ in range(5):
         artist.key(K.Key_F6)
-        docks = artist.panels.docks.items()
+        docks = artist.panels.docks.docks.items()
         seen.append(next((n for n, dock in docks if dock.isAncestorOf(focused())), "canvas"))
     assert seen == ["viewer", "inspector", "plan", "canvas", "viewer"]
     artist.key(K.Key_F6, SHIFT)

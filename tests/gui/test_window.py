@@ -74,7 +74,7 @@ def drop(window: Window, paths: list[Path], at: QPointF) -> None:
 
 def test_the_start_page_offers_every_template(desk: Desk) -> None:
     window = desk.program.open_window()
-    titles = [card.template.title for card in window.documents.start_page.cards]
+    titles = [card.offer.title for card in window.documents.start_page.cards]
     assert titles[0] == "Text to image"
     assert {"Image to image", "Inpaint"} < set(titles)
 
@@ -482,6 +482,28 @@ def test_the_theme_changes_at_once_and_is_kept(desk: Desk, qapp: QApplication) -
     assert desk.preferences.options().theme == "light"
 
 
+def test_the_status_line_says_what_was_done(desk: Desk, tmp_path: Path) -> None:
+    window, page = desk.opened()
+    assert window.said.text() == "Began with a copy of Text to image"
+    modify(window)
+    assert window.said.text() == "Guidance"
+    hands.key(page.canvas, Qt.Key.Key_Z, CTRL)
+    assert window.said.text() == "Undo Guidance"
+    hands.key(page.canvas, Qt.Key.Key_T, CTRL | ALT)
+    assert window.said.text() == "The theme is light"
+    hands.key(page.canvas, Qt.Key.Key_Return, CTRL)
+    assert window.said.text() == "Running…"
+    hands.key(page.canvas, Qt.Key.Key_Return, CTRL | ALT)
+    assert window.said.text() == "Stopping; finished steps are kept"
+    page.document.save(tmp_path / "mine.json")
+    hands.key(page.canvas, Qt.Key.Key_S, CTRL)
+    assert window.said.text() == "Saved mine.json"
+    hands.key(page.canvas, Qt.Key.Key_W, CTRL)
+    assert window.said.text() == "Closed mine.json"
+    hands.key(window, Qt.Key.Key_N, CTRL)
+    assert window.said.text() == "Began an empty workflow"
+
+
 def test_settings_are_kept(desk: Desk, tmp_path: Path, qtbot: QtBot) -> None:
     window = desk.window()
     window.show_settings()
@@ -509,7 +531,7 @@ def test_preferences_that_are_damaged_mean_defaults(desk: Desk) -> None:
 
 def test_where_panels_were_is_remembered(desk: Desk) -> None:
     window, _ = desk.opened()
-    panels_of(window).toggle("inspector")
+    panels_of(window).docks.toggle("inspector")
     assert not panels_of(window).docks["inspector"].isVisible()
     window.close()
     window = desk.window()
