@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,17 +10,15 @@ from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import (
     QColor,
     QFont,
-    QFontMetricsF,
     QImage,
     QPainter,
     QPainterPath,
     QPen,
-    QTextLayout,
-    QTextOption,
 )
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from studio.graph import Json, Node, NodeType, Param, ParamKind
+from studio.gui.canvas.badge import badge_text, paint_mark, status_color
 from studio.gui.canvas.layout import (
     LINE,
     MORE,
@@ -40,6 +38,7 @@ from studio.gui.canvas.layout import (
     value_of,
 )
 from studio.gui.canvas.look import Detail, Look
+from studio.gui.canvas.wrapping import wrapped
 from studio.gui.flowing import Flow
 from studio.gui.states import NodeState
 
@@ -228,9 +227,9 @@ class NodeItem(QGraphicsItem):
             return ()
         font = self._look.small_font
         width = WIDTH - 2 * PAD
-        lines = _wrapped(error.what, font, width, 3)
+        lines = wrapped(error.what, font, width, 3)
         if error.remedy:
-            lines += _wrapped(error.remedy, font, width, 2)
+            lines += wrapped(error.remedy, font, width, 2)
         return lines
 
     def boundingRect(self) -> QRectF:
@@ -317,7 +316,7 @@ class NodeItem(QGraphicsItem):
         painter.drawText(QPointF(PAD, baseline), title)
         if self.thumbnail is not None and self._thumbnail_height:
             self._paint_thumbnail(painter)
-        status = _status_color(self.state, self._look)
+        status = status_color(self.state, self._look)
         if status is not None:
             painter.fillRect(QRectF(0, -8, WIDTH, 6), status)
 
@@ -525,7 +524,7 @@ class NodeItem(QGraphicsItem):
         painter.fillRect(QRectF(0, TITLE - 4, WIDTH * (share or 0.0), 4), color)
 
     def _paint_badge(self, painter: QPainter) -> None:
-        text = badge_text(self)
+        text = self.badge
         if not text:
             return
         look, theme = self._look, self._look.theme
@@ -535,13 +534,18 @@ class NodeItem(QGraphicsItem):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.panel)
         painter.drawRoundedRect(box, _BADGE / 2, _BADGE / 2)
-        color = _status_color(self.state, look) or theme.text_dim
-        _paint_mark(painter, self._status(), QPointF(box.left() + 11, box.center().y()), color)
+        color = status_color(self.state, look) or theme.text_dim
+        paint_mark(painter, self._status(), QPointF(box.left() + 11, box.center().y()), color)
         painter.setFont(look.small_font)
         painter.setPen(theme.text if self._status() != "failed" else theme.error)
         painter.drawText(
             QPointF(box.left() + 20, box.center().y() + metrics.ascent() / 2 - 1.5), text
         )
+
+    @property
+    def badge(self) -> str:
+        """What stands on the badge over the node; empty for none."""
+        return badge_text(self.node.mode, self.state, is_known=self.declared is not None)
 
     def _status(self) -> str:
         mode = self.node.mode
@@ -590,7 +594,7 @@ class NodeItem(QGraphicsItem):
                 continue
             if row.name == MORE:
                 count = self.layout.hidden
-                names.append(f"{count} more…" if count else "fewer")
+                names.append(_tr("{} more…").format(count) if count else _tr("fewer"))
                 values.append("")
                 continue
             width = row.rect.width() - 14
@@ -598,7 +602,7 @@ class NodeItem(QGraphicsItem):
             text = self._text_of(row)
             if row.rect.height() > ROW:
                 names.append(label)
-                lines = _wrapped(text, look.text_font, width, PROMPT_LINES)
+                lines = wrapped(text, look.text_font, width, PROMPT_LINES)
                 values.append("\n".join(lines))
                 continue
             # a short name leaves its room to the value
@@ -629,98 +633,3 @@ class NodeItem(QGraphicsItem):
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("NodeItem", text)
-
-
-def badge_text(item: NodeItem) -> str:
-    """What stands on the badge over a node; empty for none."""
-    mode = item.node.mode
-    if mode == "mute":
-        return "muted"
-    if mode == "bypass":
-        return "bypassed"
-    state = item.state
-    if state.status == "unknown":
-        return "" if item.declared is not None else "unknown type"
-    text = state.text or state.status.replace("_", " ")
-    if state.status in ("ran", "failed") and state.seconds is not None and not state.text:
-        text += f"  {state.seconds:.1f} s"
-    return text
-
-
-def _status_color(state: NodeState, look: Look) -> QColor | None:
-    theme = look.theme
-    return {
-        "cached": theme.cached,
-        "ran": theme.ok,
-        "resumes": theme.resumes,
-        "running": theme.running,
-        "will_run": theme.warning,
-        "failed": theme.error,
-    }.get(state.status)
-
-
-def _paint_mark(painter: QPainter, status: str, at: QPointF, color: QColor) -> None:
-    """A sign of its own for every state: colour alone need not tell."""
-    painter.setPen(QPen(color, 1.8))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    x, y = at.x(), at.y()
-    if status in ("cached", "ran"):
-        painter.drawPolyline([QPointF(x - 4, y), QPointF(x - 1, y + 3), QPointF(x + 4, y - 3.5)])
-    elif status == "running":
-        painter.setBrush(color)
-        painter.drawPolygon([QPointF(x - 3, y - 4), QPointF(x + 4, y), QPointF(x - 3, y + 4)])
-    elif status == "resumes":
-        painter.setBrush(color)
-        painter.drawRect(QRectF(x - 4, y - 4, 1.5, 8))
-        painter.drawPolygon([QPointF(x - 1, y - 4), QPointF(x + 5, y), QPointF(x - 1, y + 4)])
-    elif status == "failed":
-        painter.drawLine(QPointF(x - 3.5, y - 3.5), QPointF(x + 3.5, y + 3.5))
-        painter.drawLine(QPointF(x - 3.5, y + 3.5), QPointF(x + 3.5, y - 3.5))
-    elif status == "bypassed":
-        painter.drawPolyline([QPointF(x - 5, y + 2), QPointF(x, y - 3), QPointF(x + 5, y + 2)])
-    elif status in ("muted", "off"):
-        painter.drawEllipse(at, 4.0, 4.0)
-        painter.drawLine(QPointF(x - 3, y + 3), QPointF(x + 3, y - 3))
-    else:
-        painter.drawEllipse(at, 3.5, 3.5)
-
-
-def _wrapped(text: str, font: QFont, width: float, count: int) -> tuple[str, ...]:
-    """The first ``count`` lines of a text broken at ``width``; the last one says by … if there is more."""
-    lines: list[str] = []
-    for paragraph in _paragraphs(text, count):
-        start = 0
-        for end in _breaks(paragraph, font, width):
-            if len(lines) == count:
-                break
-            lines.append(paragraph[start:end].rstrip())
-            start = end
-        if len(lines) == count:
-            rest = paragraph[start:] or text[text.find(paragraph) + len(paragraph) :].strip()
-            if rest:
-                cut = f"{lines[-1]} …"
-                lines[-1] = QFontMetricsF(font).elidedText(cut, Qt.TextElideMode.ElideRight, width)
-            break
-    return tuple(lines)
-
-
-def _paragraphs(text: str, count: int) -> Iterable[str]:
-    # a prompt may be a book: no more of it is measured than can be shown
-    return [line[:2000] for line in text.split("\n")[: count + 1]]
-
-
-def _breaks(text: str, font: QFont, width: float) -> list[int]:
-    """Where lines end."""
-    if not text:
-        return [0]
-    option = QTextOption()
-    option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-    layout = QTextLayout(text, font)
-    layout.setTextOption(option)
-    ends: list[int] = []
-    layout.beginLayout()
-    while (line := layout.createLine()).isValid() and len(ends) < 12:
-        line.setLineWidth(width)
-        ends.append(line.textStart() + line.textLength())
-    layout.endLayout()
-    return ends
