@@ -110,7 +110,7 @@ class Hand:
         if node is not None:
             self._press_node(node, at)
             return
-        dot = content.dot_at(at.scene, canvas.dot_reach())
+        dot = content.wires.dot_at(at.scene, canvas.dot_reach())
         if dot is not None:
             self._press_dot(dot.dot, at)
             return
@@ -279,7 +279,7 @@ class Hand:
         box = content.box_at(at.scene)
         if node is not None:
             self._double_click_node(node, node.mapFromScene(at.scene))
-        elif content.dot_at(at.scene, self._canvas.dot_reach()) is not None:
+        elif content.wires.dot_at(at.scene, self._canvas.dot_reach()) is not None:
             return
         elif box is not None:
             self._canvas.editing.edit_box(box.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,12 +12,11 @@ from PySide6.QtWidgets import QGraphicsScene
 
 from studio.graph import Link, Node, NodeId, NodeType, Param, Types, Value
 from studio.gui import edits
-from studio.gui.canvas import curves
 from studio.gui.canvas.frame_item import BoxItem
 from studio.gui.canvas.layout import WIDTH, Layouts, Socket
-from studio.gui.canvas.link_item import DotItem, LinkItem
 from studio.gui.canvas.look import Look
 from studio.gui.canvas.node_item import NodeItem
+from studio.gui.canvas.wires import Wires
 from studio.gui.edits import Dot, Frame, Input, Note
 from studio.gui.flowing import Flow, flowing, param_links
 from studio.gui.states import NodeState
@@ -80,9 +78,8 @@ class Scene(QGraphicsScene):
         super().__init__(parent)
         self.look = look
         self.nodes: dict[NodeId, NodeItem] = {}
-        self.links: dict[Input, LinkItem] = {}
-        """By the input that they enter."""
-        self.dots: dict[Dot, DotItem] = {}
+        self.wires = Wires(self, look, self.nodes, self.output_type)
+        self.links, self.dots = self.wires.links, self.wires.dots
         self.boxes: dict[tuple[str, int], BoxItem] = {}
         self.applied = Applied()
         """What the last edit cost."""
@@ -100,18 +97,8 @@ class Scene(QGraphicsScene):
         self.types: Types = types
         self._layouts = Layouts()
         self._looks = _Looks.of(self.workflow)
-        self._ways: dict[Input, edits.Way] = {}
-        """The dots of links."""
-        self._bent: frozenset[Link] = frozenset()
-        """The outputs with links that have dots."""
-        self._dragged: dict[Dot, QPointF] = {}
-        """Where dots stand for the time of a gesture."""
         self._revealed: frozenset[NodeId] = frozenset()
         """The nodes whose hidden sockets are shown for the time of a gesture."""
-        self._lifted: frozenset[Input] = frozenset()
-        """The links that a hand has taken off."""
-        self._leaving: dict[NodeId, set[Input]] = {}
-        """The links from a node, by the inputs that they enter."""
         self._given: frozenset[Input] = frozenset()
         """The links into parameters."""
         self._hovered: NodeItem | None = None
@@ -138,7 +125,7 @@ class Scene(QGraphicsScene):
         old = {} if is_retyped else before.graph.nodes
         gone = [node for node in self.nodes if node not in new]
         changed = [node for node in new.values() if old.get(node.id) is not node]
-        removed = self._index_links(before, changed, gone)
+        removed = self.wires.index(before.graph, after.graph, changed, gone)
         for name in gone:
             self._drop_node(name)
         stale = {node.id for node in changed} | self._restyled(looks, after)
@@ -152,11 +139,9 @@ class Scene(QGraphicsScene):
             touched.update(dict.fromkeys((name, port) for port in new[name].inputs))
         # links to a node that vanished or woke stand in nodes that did not change
         for name in {*gone, *resized, *moved, *(node.id for node in changed)}:
-            touched.update(dict.fromkeys(self._leaving.get(name, ())))
-        led = {self.links[key].source for key in touched if key in self.links}
-        links = sum(self._show_link(target, port) for target, port in touched)
-        led |= {self.links[key].source for key in touched if key in self.links}
-        self._show_ways(led)
+            touched.update(dict.fromkeys(self.wires.leaving(name)))
+        links = self.wires.show(after, touched)
+        self.selected_dots = {dot: None for dot in self.selected_dots if dot in self.dots}
         self._show_flows(changed, gone)
         self._show_boxes(after)
         if select is None:
@@ -261,9 +246,7 @@ class Scene(QGraphicsScene):
     def _used_outputs(self, node: Node, declared: NodeType | None) -> tuple[str, ...]:
         """The outputs that links name: of a tidy node all, of others those that its type does not declare."""
         nodes = self.workflow.graph.nodes
-        names = {
-            nodes[target].inputs[port].output for target, port in self._leaving.get(node.id, ())
-        }
+        names = {nodes[target].inputs[port].output for target, port in self.wires.leaving(node.id)}
         if declared is not None and node.id not in self._looks.tidy:
             names = {name for name in names if declared.output(name) is None}
         return tuple(sorted(names))
@@ -279,90 +262,6 @@ class Scene(QGraphicsScene):
                     item.stand(*place)
                     moved.add(name)
         return moved
-
-    def _show_link(self, target: NodeId, port: str) -> bool:
-        """Show the link into a port as it is now; False if there is none to show."""
-        node = self.workflow.graph.nodes.get(target)
-        link = node.inputs.get(port) if node else None
-        source = self.nodes.get(link.node) if link else None
-        start = source.socket_pos(link.output, is_output=True) if source and link else None
-        end = self.nodes[target].socket_pos(port, is_output=False) if node else None
-        if link is None or source is None or start is None or end is None:
-            self._drop_link(target, port)
-            return False
-        item = self.links.get((target, port))
-        if item is not None and item.source != link:
-            self._drop_link(target, port)
-            item = None
-        if item is None:
-            item = self.links[target, port] = LinkItem(self.look, link, target, port)
-            self.addItem(item)
-        is_dim = source.node.mode == "mute" or self.nodes[target].node.mode == "mute"
-        item.set_type(self.output_type(link), is_dim=is_dim)
-        item.lead([curves.leg(start, end)])
-        return True
-
-    def _show_ways(self, touched: set[Link]) -> None:
-        """Lead links over the dots of the view; ``touched``: the outputs of links that were shown anew."""
-        ways = edits.routes(self.workflow)
-        if not ways and not self._ways:
-            return
-        nodes, before = self.workflow.graph.nodes, self._bent
-        moved = [
-            key for key in ways.keys() | self._ways.keys() if ways.get(key) != self._ways.get(key)
-        ]
-        touched |= {self.links[key].source for key in moved if key in self.links}
-        self._ways, self._dragged = ways, {}
-        self._bent = frozenset(nodes[node].inputs[port] for node, port in ways)
-        wanted = dict.fromkeys(edits.dots(self.workflow))
-        for dot in [dot for dot in self.dots if dot not in wanted]:
-            self.removeItem(self.dots.pop(dot))
-            self.selected_dots.pop(dot, None)
-        for dot in wanted:
-            if dot not in self.dots:
-                self.dots[dot] = DotItem(self.look, dot)
-                self.addItem(self.dots[dot])
-            self.dots[dot].set_type(self.output_type(dot.source))
-        for source in touched & (self._bent | before):
-            self._lead_from(source)
-
-    def _lead_from(self, source: Link) -> None:
-        """Lead the links from an output over their dots; a stretch that several share is painted once."""
-        items = [
-            self.links[key]
-            for key in sorted(self._leaving.get(source.node, ()))
-            if key in self.links
-        ]
-        stops: list[tuple[LinkItem, edits.Way, list[QPointF]]] = []
-        for item in items:
-            ends = self._ends(item) if item.source == source else None
-            if ends is not None:
-                way = self._ways.get(item.key, ())
-                places = [
-                    self._dragged.get(dot, QPointF(*dot.at))
-                    for dot in (Dot(source, point) for point in way)
-                ]
-                stops.append((item, way, [ends[0], *places, ends[1]]))
-        # all links pass a dot alike, or the stretch to it would not be one
-        directions: dict[edits.Point, QPointF] = {}
-        for _, way, places in stops:
-            for index, point in enumerate(way):
-                ahead = curves.direction(places[index], places[index + 2])
-                directions[point] = directions.get(point, QPointF()) + ahead
-        painted: set[edits.Way] = set()
-        for item, way, places in stops:
-            heads = {index: curves.unit(directions[point]) for index, point in enumerate(way)}
-            shared = 0
-            while shared < len(way) and way[: shared + 1] in painted:
-                shared += 1
-            if item.key not in self._lifted:
-                painted.update(way[: index + 1] for index in range(len(way)))
-            item.lead(curves.legs(places[0], places[1:-1], places[-1], heads), shared)
-
-    def _ends(self, link: LinkItem) -> tuple[QPointF, QPointF] | None:
-        start = self.nodes[link.source.node].socket_pos(link.source.output, is_output=True)
-        end = self.nodes[link.target].socket_pos(link.port, is_output=False)
-        return None if start is None or end is None else (start, end)
 
     def output_type(self, link: Link) -> type[Value]:
         """What an output gives; ``Value`` where that is not known."""
@@ -410,29 +309,6 @@ class Scene(QGraphicsScene):
         if item is not None:
             item.set_hovered(name)
 
-    def _index_links(
-        self, before: Workflow, changed: Iterable[Node], gone: Iterable[NodeId]
-    ) -> int:
-        """Keep account of which links leave each node; drops those that are no more and returns their number."""
-        new = self.workflow.graph.nodes
-        dropped = 0
-        for name in [*gone, *(node.id for node in changed)]:
-            old = before.graph.nodes.get(name)
-            inputs = new[name].inputs if name in new else {}
-            for port, link in old.inputs.items() if old else ():
-                self._leaving.get(link.node, set()).discard((name, port))
-                if port not in inputs:
-                    self._drop_link(name, port)
-                    dropped += 1
-            for port, link in inputs.items():
-                self._leaving.setdefault(link.node, set()).add((name, port))
-        return dropped
-
-    def _drop_link(self, target: NodeId, port: str) -> None:
-        item = self.links.pop((target, port), None)
-        if item is not None:
-            self.removeItem(item)
-
     def _drop_node(self, name: NodeId) -> None:
         self._expanded.discard(name)
         item = self.nodes.pop(name)
@@ -472,40 +348,10 @@ class Scene(QGraphicsScene):
     ) -> None:
         """Let nodes and dots stand somewhere for the time of a gesture."""
         self.version += 1
-        touched: dict[Input, None] = {}
-        for name, place in places.items():
-            item = self.nodes[name]
-            if item.pos() == place:
-                continue
-            item.stand(place.x(), place.y())
-            touched.update(dict.fromkeys((name, port) for port in item.node.inputs))
-            touched.update(dict.fromkeys(self._leaving.get(name, ())))
-        bent: set[Link] = set()
-        for dot, place in dots.items():
-            self._dragged[dot] = place
-            self.dots[dot].setPos(place)
-            bent.add(dot.source)
-        for key in touched:
-            link = self.links.get(key)
-            if link is None:
-                continue
-            ends = self._ends(link)
-            if link.source in self._bent:
-                bent.add(link.source)
-            elif ends is not None:
-                link.lead([curves.leg(*ends)])
-        for source in bent:
-            self._lead_from(source)
-
-    def lift(self, links: Iterable[Input]) -> None:
-        """Hide these links, which a hand has taken off, and show those that were hidden before."""
-        lifted = frozenset(links)
-        changed = [self.links[key] for key in lifted ^ self._lifted if key in self.links]
-        self._lifted = lifted
-        for link in changed:
-            link.setVisible(link.key not in lifted)
-        for source in {link.source for link in changed} & self._bent:
-            self._lead_from(source)
+        moved = [name for name, place in places.items() if self.nodes[name].pos() != place]
+        for name in moved:
+            self.nodes[name].stand(places[name].x(), places[name].y())
+        self.wires.follow(moved, dots)
 
     def hidden_sockets(self) -> dict[NodeId, list[Socket]]:
         """The sockets that tidy nodes do not show; collapsed ones have room for none."""
@@ -532,20 +378,15 @@ class Scene(QGraphicsScene):
         if not changed:
             return
         self.version += 1
-        touched: dict[Input, None] = {}
         for name in changed:
             self._show_node(self.workflow.graph.nodes[name])
-            touched.update(dict.fromkeys((name, port) for port in self.nodes[name].node.inputs))
-            touched.update(dict.fromkeys(self._leaving.get(name, ())))
-        for target, port in touched:
-            self._show_link(target, port)
-        self._show_ways({self.links[key].source for key in touched if key in self.links})
+        self.wires.show(self.workflow, self.wires.around(changed))
 
     def restore(self) -> None:
         """Let everything stand where the document says."""
-        dots = {dot: QPointF(*dot.at) for dot in self._dragged if dot in self.dots}
-        self.place({name: QPointF(*self._looks.places[name]) for name in self.nodes}, dots)
-        self._dragged = {}
+        places = {name: QPointF(*self._looks.places[name]) for name in self.nodes}
+        self.place(places, self.wires.dragged())
+        self.wires.let_go()
         for item in self.boxes.values():
             item.show_box(item.box)
 
@@ -577,10 +418,7 @@ class Scene(QGraphicsScene):
         self.version += 1
         for node in self.nodes.values():
             node.restyle()
-        for link in self.links.values():
-            link.restyle()
-        for dot in self.dots.values():
-            dot.update()
+        self.wires.restyle()
         for box in self.boxes.values():
             box.update()
 
@@ -659,35 +497,6 @@ class Scene(QGraphicsScene):
         socket = item.layout.socket_at(item.mapFromScene(point)) if item else None
         return Plug(item.node.id, socket) if item and socket else None
 
-    def link_at(self, point: QPointF, reach: float) -> LinkItem | None:
-        """The nearest link within ``reach`` of a point, or None."""
-        near = QRectF(point.x() - reach, point.y() - reach, 2 * reach, 2 * reach)
-        found = [(link.distance(point), link) for link in self.links_near(near)]
-        best = min(found, key=lambda pair: pair[0], default=None)
-        return best[1] if best and best[0] <= reach else None
-
-    def links_near(self, rect: QRectF) -> list[LinkItem]:
-        """Links whose bounds meet a rectangle, with all that may share a painted stretch with them."""
-        found: dict[Input, LinkItem] = {}
-        for item in self.items(rect, Qt.ItemSelectionMode.IntersectsItemBoundingRect):
-            if isinstance(item, LinkItem):
-                found[item.key] = item
-                if item.source in self._bent:
-                    keys = self._leaving.get(item.source.node, ())
-                    siblings = (self.links[key] for key in keys if key in self.links)
-                    found.update({one.key: one for one in siblings if one.source == item.source})
-        return list(found.values())
-
-    def dot_at(self, point: QPointF, reach: float) -> DotItem | None:
-        """The nearest dot within ``reach`` of a point, or None."""
-        found = [(_length(item.pos() - point), item) for item in self.dots.values()]
-        best = min(found, key=lambda pair: pair[0], default=None)
-        return best[1] if best and best[0] <= reach else None
-
-    def dots_in(self, rect: QRectF) -> list[Dot]:
-        """The dots on a rectangle."""
-        return [dot for dot, item in self.dots.items() if rect.contains(item.pos())]
-
     def plug_of(self, dot: Dot) -> Plug | None:
         """The output that a dot stands for; None where the node does not show it."""
         item = self.nodes.get(dot.source.node)
@@ -747,12 +556,8 @@ class Scene(QGraphicsScene):
         found = dict.fromkeys(names)
         pending = list(found)
         while pending:
-            for target, _ in self._leaving.get(pending.pop(), ()):
+            for target, _ in self.wires.leaving(pending.pop()):
                 if target not in found and target in graph:
                     found[target] = None
                     pending.append(target)
         return list(found)
-
-
-def _length(vector: QPointF) -> float:
-    return math.hypot(vector.x(), vector.y())

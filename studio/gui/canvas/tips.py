@@ -23,12 +23,12 @@ def help_at(content: Scene, point: QPointF, reach: float) -> str:
     node = content.node_at(point)
     if node is not None:
         return _node_help(node, node.mapFromScene(point))
-    dot = content.dot_at(point, reach)
+    dot = content.wires.dot_at(point, reach)
     if dot is not None:
         of = content.output_type(dot.dot.source).__name__
         hint = _tr("Drag to move it, Alt+drag to pull another link out of it, Del to remove it")
         return f"{dot.dot.source}: {of}\n{hint}"
-    link = content.link_at(point, reach)
+    link = content.wires.link_at(point, reach)
     if link is not None:
         of = content.output_type(link.source).__name__
         return f"{link.source} → {link.target}.{link.port}: {of}"

@@ -401,7 +401,7 @@ class Canvas(Camera):
         self.hand.place = place
         at = self.mapToScene(place)
         node, box = self.content.node_at(at), self.content.box_at(at)
-        dot = None if node else self.content.dot_at(at, self.dot_reach())
+        dot = None if node else self.content.wires.dot_at(at, self.dot_reach())
         if not is_key:
             if node is not None and node.node.id not in self.content.selection:
                 self.content.select([node.node.id])
@@ -504,7 +504,7 @@ class Canvas(Camera):
 
     def link_at(self, point: QPointF) -> LinkItem | None:
         """The link that is meant at a point, or None."""
-        return self.content.link_at(point, LINK_REACH / self.zoom)
+        return self.content.wires.link_at(point, LINK_REACH / self.zoom)
 
     def can_insert(self, name: NodeId, link: LinkItem) -> bool:
         """Whether a node would fit into a link."""

@@ -46,7 +46,7 @@ class DrawLink:
             )
             if source is not None:
                 self._detached = link
-                content.lift([link.key])
+                content.wires.lift([link.key])
                 self._way = edits.routes(content.workflow).get(link.key, ())
                 dot = Dot(link.source, self._way[-1]) if self._way else None
                 self._held = Plug(link.source.node, source, dot)
@@ -120,7 +120,7 @@ class DrawLink:
         plug = content.plug_at(at.scene)
         if plug is not None and (self._is_plain or not plug.socket.is_param or plug == self._held):
             return plug
-        dot = content.dot_at(at.scene, self._canvas.dot_reach())
+        dot = content.wires.dot_at(at.scene, self._canvas.dot_reach())
         if dot is not None and dot.dot != self._held.dot:
             return content.plug_of(dot.dot)
         item = content.node_at(at.scene)
@@ -203,7 +203,7 @@ class DrawLink:
         if self._loose is not None:
             self._canvas.content.removeItem(self._loose)
             self._loose = None
-        self._canvas.content.lift([])
+        self._canvas.content.wires.lift([])
         self._canvas.content.reveal([])
         for item in self._canvas.content.nodes.values():
             item.set_dimmed(frozenset())
@@ -233,7 +233,7 @@ class MoveLinks:
                 loose = LooseLink(content.look, self._held.socket.type)
                 content.addItem(loose)
                 self._loose.append((loose, link))
-        content.lift([link.key for _, link in self._loose])
+        content.wires.lift([link.key for _, link in self._loose])
         self.move(at)
 
     def move(self, at: Pointer) -> None:
@@ -259,7 +259,7 @@ class MoveLinks:
         """Put them back."""
         for loose, _ in self._loose:
             self._canvas.content.removeItem(loose)
-        self._canvas.content.lift([])
+        self._canvas.content.wires.lift([])
 
 
 class _Stroke:
@@ -283,7 +283,7 @@ class _Stroke:
         """Take what lies between."""
         content = self._canvas.content
         stroke = QRectF(self._last, at.scene).normalized().adjusted(-1, -1, 1, 1)
-        for link in content.links_near(stroke):
+        for link in content.wires.links_near(stroke):
             met = link.crossing(self._last, at.scene)
             if met is not None:
                 link.set_marked(True)

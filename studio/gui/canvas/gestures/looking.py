@@ -68,7 +68,7 @@ class Band:
         self._band.setGeometry(left, top, right - left, bottom - top)
         content, rect = self._canvas.content, QRectF(self._start, at.scene).normalized()
         names = _joined(self._before, content.nodes_in(rect), at)
-        content.select(names, dots=_joined(self._dots_before, content.dots_in(rect), at))
+        content.select(names, dots=_joined(self._dots_before, content.wires.dots_in(rect), at))
 
     def end(self, at: Pointer) -> None:
         """Keep the selection."""

@@ -136,7 +136,7 @@ class Move:
         rect = item.scene_rect
         # only its middle counts: links run past many nodes
         middle = rect.adjusted(rect.width() * 0.2, 4, -rect.width() * 0.2, -rect.height() * 0.3)
-        for link in content.links_near(middle):
+        for link in content.wires.links_near(middle):
             if name in (link.target, link.source.node) or not link.enters(middle):
                 continue
             if self._canvas.can_insert(name, link):
