@@ -17,7 +17,6 @@ from pytestqt.qtbot import QtBot
 from studio.errors import ModelError
 from studio.graph import Link, NodeId
 from studio.gui import edits
-from studio.gui.canvas.node_item import badge_text
 from studio.gui.canvas.trail import Trail
 from studio.gui.page import Page
 from studio.gui.panels import Panels
@@ -546,10 +545,10 @@ def test_muted_and_bypassed_are_seen_at_a_glance(
     artist.click(artist.title("decode"))
     artist.key(pressed)
     item = artist.canvas.content.nodes[NodeId("decode")]
-    assert badge_text(item) == words
+    assert item.badge == words
     assert item.state.status == words
     artist.key(pressed)
-    assert badge_text(item) != words
+    assert item.badge != words
 
 
 @holds(38)
@@ -882,12 +881,12 @@ def test_a_node_tells_how_far_it_is_and_how_long_it_took(
     desk.worker.say("started", nodes=8, model_calls=20)
     desk.worker.say("node", node="denoise", from_step=0, steps=20)
     desk.worker.say("step", node="denoise", step=5, steps=20, seconds=2.0)
-    qtbot.waitUntil(lambda: badge_text(item) == "5 of 20, 30 s left")
+    qtbot.waitUntil(lambda: item.badge == "5 of 20, 30 s left")
     desk.worker.finish("denoise", steps=20, seconds=12.5)
     desk.worker.finish("prompt", "cached")
     desk.worker.done()
-    qtbot.waitUntil(lambda: badge_text(item) == "12 s")
-    assert badge_text(artist.canvas.content.nodes[NodeId("prompt")]) == "stored"
+    qtbot.waitUntil(lambda: item.badge == "12 s")
+    assert artist.canvas.content.nodes[NodeId("prompt")].badge == "stored"
 
 
 @holds(64)
