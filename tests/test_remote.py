@@ -92,12 +92,19 @@ def fake(tmp_path: Path) -> Iterator[Start]:
     started: list[Worker] = []
 
     def start(
-        *scripts: dict[str, object], cancel_timeout_s: float | None = 3.0, line_bytes: int = 50_000
+        *scripts: dict[str, object],
+        cancel_timeout_s: float | None = 3.0,
+        line_bytes: int = 50_000,
+        spare_after_s: float | None = None,
     ) -> tuple[Worker, Ear]:
         ear = Ear()
         command = [sys.executable, str(FAKE), str(tmp_path / "count"), json.dumps(scripts)]
         worker = Worker(
-            on_event=ear, command=command, cancel_timeout_s=cancel_timeout_s, line_bytes=line_bytes
+            on_event=ear,
+            command=command,
+            cancel_timeout_s=cancel_timeout_s,
+            line_bytes=line_bytes,
+            spare_after_s=spare_after_s,
         )
         started.append(worker)
         return worker, ear
@@ -262,6 +269,72 @@ def test_killing_cancels_the_run_and_brings_a_new_process(fake: Start) -> None:
     worker.kill()
     done = ear.wait(event="done", status="cancelled")
     ear.wait(after=ear.events.index(done), state="ready")
+
+
+def children() -> set[int]:
+    """The processes that follow scripts."""
+    return {
+        child.pid
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and str(FAKE) in child.cmdline()
+    }
+
+
+def until(is_so: Callable[[], object]) -> None:
+    limit = time.monotonic() + LIMIT_S
+    while not is_so():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_a_process_that_waits_takes_the_place_of_one_that_was_killed(fake: Start) -> None:
+    worker, ear = fake({"run": [NODE, ["hang"]]}, {"run": [DONE]}, spare_after_s=0.0)
+    worker.start()
+    ear.wait(state="ready")
+    until(lambda: len(children()) == 2)
+    (spare,) = children() - {worker.pid}
+    worker.submit("{}", base=".")
+    ear.wait(event="node")
+    worker.kill()
+    done = ear.wait(event="done", status="cancelled")
+    ear.wait(after=ear.events.index(done), state="ready")
+    assert worker.pid == spare
+    run = worker.submit("{}", base=".")
+    ear.wait(event="done", run=run, status="ok")
+    until(lambda: len(children()) == 2)  # and another waits
+
+
+def test_the_process_that_waits_is_not_started_while_a_run_is_on(fake: Start) -> None:
+    worker, ear = fake({"start": [HELLO], "run": [NODE, READY, ["hang"]]}, {}, spare_after_s=0.0)
+    worker.submit("{}", base=".")
+    ear.wait(state="ready")
+    # it would come at once
+    limit = time.monotonic() + 0.5
+    while time.monotonic() < limit:
+        assert children() == {worker.pid}
+
+
+def test_where_the_one_that_waits_is_gone_another_is_started(fake: Start) -> None:
+    worker, ear = fake({}, spare_after_s=0.0)
+    worker.start()
+    ear.wait(state="ready")
+    until(lambda: len(children()) == 2)
+    (spare,) = children() - {worker.pid}
+    psutil.Process(spare).kill()
+    until(lambda: spare not in children())
+    before = len(ear.events)
+    worker.kill()
+    ear.wait(after=before, state="ready")
+    assert worker.pid != spare
+
+
+def test_stopping_ends_the_one_that_waits_as_well(fake: Start) -> None:
+    worker, ear = fake({}, spare_after_s=0.0)
+    worker.start()
+    ear.wait(state="ready")
+    until(lambda: len(children()) == 2)
+    worker.stop()
+    assert not children()
 
 
 def test_cancelling_what_is_done_does_nothing(fake: Start) -> None:

@@ -31,13 +31,22 @@ MakeWorker = Callable[[Options, "Callable[[Event], None]"], "WorkerLike"]
 
 
 HIDDEN_MS = 2000
+SPARE_AFTER_S = 15.0
+"""Once the worker is ready; until then the first run has the processor for itself."""
+SPARE_BYTES = 8 * 2**30
+"""Memory of a machine on which a second process that waits is no burden."""
 
 
 def real_worker(options: Options, on_event: Callable[[Event], None]) -> WorkerLike:
-    """A worker process with these options."""
+    """A worker process with these options, and where there is room for it one that waits in case of its end."""
+    import psutil
+
+    from studio.numerics import cuda_devices
     from studio.remote import Worker
 
-    return Worker(options.arguments(), on_event)
+    # on a GPU each process holds some of its memory, which models need more
+    has_room = psutil.virtual_memory().total >= SPARE_BYTES and not cuda_devices()
+    return Worker(options.arguments(), on_event, spare_after_s=SPARE_AFTER_S if has_room else None)
 
 
 class Program(QObject):
