@@ -72,7 +72,6 @@ class ParamRow(QWidget):
         self._title = title or words_of(param.name)
         self._is_changed = False
         self._press: QPointF | None = None
-        self._is_explained = False
         self.name = label(self._title)
         self.name.setBuddy(self.editor)
         self.name.setMinimumWidth(1)
@@ -100,7 +99,7 @@ class ParamRow(QWidget):
         self._link_line.setSpacing(4)
         self._linked.hide()
         self._is_wide = isinstance(self.editor, _WIDE)
-        self._describe("")
+        self._describe()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -125,29 +124,21 @@ class ParamRow(QWidget):
         grid.addWidget(self.note, 2, 0, 1, 3)
         grid.addWidget(self.error, 3, 0, 1, 3)
 
-    def _describe(self, effect: str) -> None:
-        """Say in tool tips and to screen readers what it is; ``effect``: what an edit of it costs."""
-        lines = (self.param.name, self.param.help, range_words(self.param), effect)
+    def _describe(self) -> None:
+        """Say in tool tips and to screen readers what it is."""
+        lines = (self.param.name, self.param.help, range_words(self.param))
         tip = "\n".join(filter(None, lines))
         self.name.setToolTip(tip)
         self.editor.setToolTip(tip)
-        description = " · ".join(filter(None, (note(self.param), effect)))
         widget: QWidget | None = self.editor
         while widget is not None:
             widget.setAccessibleName(self._title)
-            widget.setAccessibleDescription(description)
+            widget.setAccessibleDescription(note(self.param))
             widget = widget.focusProxy()
 
     def explain(self, is_explained: bool) -> None:
         """Show range and help below the editor, or leave them to the tool tip."""
-        self._is_explained = is_explained
         self.note.setVisible(is_explained and bool(self.note.text()))
-
-    def say_effect(self, effect: str) -> None:
-        """Say what an edit costs: from which step on a run is done again."""
-        self._describe(effect)
-        self.note.setText(" · ".join(filter(None, (note(self.param), effect))))
-        self.explain(self._is_explained)
 
     # --- values
 
