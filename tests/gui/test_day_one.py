@@ -1,8 +1,13 @@
-"""What an artist does on the first day, in the whole window."""
+"""What an artist expects on the first day: 66 interactions, each held by a test that acts as a hand does.
+
+``INTERACTIONS`` names them. The tests of this file, in the whole window, say by ``holds`` which of them they hold;
+``ELSEWHERE`` names tests of other files that hold some at the same level. None is without a holder: that is tested.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +40,182 @@ ALT = Qt.KeyboardModifier.AltModifier
 K = Qt.Key
 # what the off-screen platform says of menus
 pops_up = pytest.mark.qt_log_ignore("This plugin does not support")
+INTERACTIONS: Mapping[int, str] = {
+    1: "Tab searches for a node at the cursor",
+    2: "A double-click on empty canvas does so too",
+    3: "Shift+A offers the types by category",
+    4: "A link led to empty space offers what fits, the best first, and is wired",
+    5: "A new node is linked to the selected one",
+    6: "The search is fuzzy and knows other names",
+    7: "A dropped picture becomes a node; on a picture's field it replaces",
+    8: "A dropped picture with a workflow asks what it is for",
+    9: "A dropped model becomes the node that loads it",
+    10: "A picture is pasted from the clipboard",
+    11: "A node dragged onto a wire goes into it, with Alt not",
+    12: "A drag over empty canvas selects",
+    13: "Shift adds to the selection, Ctrl toggles",
+    14: "Ctrl+A selects all, Ctrl+Shift+A none",
+    15: "L selects downstream, Shift+L upstream",
+    16: "Middle button and Space pan, the wheel zooms at the cursor",
+    17: "Arrow keys nudge, with Shift by the grid",
+    18: "Shift snaps to the grid while moving",
+    19: "Alt and a drag move a copy",
+    20: "A frame takes its nodes along, with Ctrl not",
+    21: "A node is pulled out of its links by shaking or Ctrl+Shift+X",
+    22: "A link is taken off at the input's end and plugged in elsewhere",
+    23: "Shift and a drag at an output move all its links",
+    24: "Ctrl and the right button, or Y and a drag, cut links",
+    25: "Shift and the right button put dots on links",
+    26: "Alt and a click on a wire, or a double-click, put a dot there",
+    27: "Ctrl+Del deletes and reconnects around the hole",
+    28: "J connects the selected",
+    29: "While a link is dragged, what cannot take it is dim and says why",
+    30: "Wires tell types by colour, sockets by shape as well",
+    31: "A link that is replaced goes, and comes back by undo",
+    32: "Ctrl+D duplicates",
+    33: "Ctrl+Shift+D duplicates with the links that enter",
+    34: "Cut, copy and paste, with links by Ctrl+Shift+V",
+    35: "Del and Backspace delete",
+    36: "F2 renames",
+    37: "M mutes, B bypasses",
+    38: "Ctrl+G groups, Ctrl+Shift+G and Ctrl+Alt+G ungroup",
+    39: "Ctrl+J frames; a double-click edits the title",
+    40: "A group is entered by double-click or I, left by U, Esc or the trail",
+    41: "H and Alt+C collapse, Ctrl+H hides unused sockets",
+    42: "P pins",
+    43: "Nodes and frames have colours, and there are notes",
+    44: "Undo covers everything but what is only looked at",
+    45: "The history of edits has names and any place of it can be gone to",
+    46: "A node is swapped for one of its kind and keeps links and values",
+    47: "F frames the selected, A and Home all",
+    48: "Numbers show a node in the viewer, Ctrl and a number assign it",
+    49: "W wipes between two pictures",
+    50: "Ctrl+F finds a node, Enter jumps",
+    51: "Alt+M shows a map that is clicked and dragged",
+    52: "Nodes are laid out, aligned and distributed",
+    53: "Panels are shown, hidden and float",
+    54: "From afar only what can be read is painted",
+    55: "Numbers are scrubbed, finely and coarsely, and typed with arithmetic",
+    56: "Backspace over a field resets it; what is changed is marked",
+    57: "Ctrl+Up and Ctrl+Down weigh the selected words",
+    58: "A parameter becomes a socket, or stands in the form",
+    59: "A value is copied to another field; nodes share a seed",
+    60: "Seeds are thrown, kept, brought back, exact to 64 bits",
+    61: "Ctrl+Enter queues, with Shift in front, with Alt cancels",
+    62: "A run goes to a node from its menu; with live mode at every edit",
+    63: "Every node shows its state and its time",
+    64: "Previews come to node and viewer by themselves",
+    65: "A failure is framed, with cause, remedy and details to copy",
+    66: "Documents are saved, asked about when they close, kept when the editor dies",
+}
+
+ELSEWHERE: Mapping[int, tuple[str, ...]] = {
+    4: ("test_canvas.py::test_a_link_dropped_on_empty_canvas_offers_what_fits_and_wires_it",),
+    7: (
+        "test_window.py::test_a_picture_that_is_dropped_becomes_a_node_where_it_was_dropped",
+        "test_editors.py::test_a_dropped_file_is_named_relative_to_the_workflow",
+    ),
+    8: ("test_window.py::test_a_picture_with_a_workflow_asks_what_it_is_wanted_for",),
+    10: (
+        "test_pasting.py::test_a_picture_becomes_a_node_at_the_cursor_and_a_file_beside_the_workflow",
+    ),
+    11: ("test_canvas.py::test_a_node_dropped_on_a_link_goes_into_it",),
+    12: ("test_canvas.py::test_a_rubber_band_selects_what_it_touches",),
+    13: ("test_canvas.py::test_shift_adds_and_ctrl_toggles",),
+    14: ("test_canvas.py::test_all_and_none_by_keys",),
+    15: ("test_canvas.py::test_l_selects_downstream_and_shift_l_upstream",),
+    16: (
+        "test_canvas.py::test_the_wheel_zooms_and_keeps_what_is_under_the_cursor",
+        "test_canvas.py::test_space_and_drag_pans_even_over_a_node",
+    ),
+    17: ("test_canvas.py::test_arrow_keys_nudge_and_make_one_step",),
+    18: ("test_canvas.py::test_shift_snaps_to_the_grid_while_moving",),
+    19: ("test_canvas.py::test_alt_drag_moves_a_copy",),
+    20: (
+        "test_canvas.py::test_dragging_a_frame_takes_its_nodes_along",
+        "test_canvas.py::test_with_ctrl_the_frame_moves_alone",
+    ),
+    21: ("test_canvas.py::test_a_shaken_node_leaves_its_links",),
+    22: (
+        "test_canvas.py::test_a_drag_from_a_linked_input_plugs_it_in_elsewhere_as_one_step",
+        "test_canvas.py::test_a_link_dropped_on_empty_canvas_is_taken_off",
+    ),
+    23: ("test_canvas.py::test_shift_drag_moves_all_links_of_an_output",),
+    24: (
+        "test_canvas.py::test_the_knife_cuts_what_it_crosses_as_one_step",
+        "test_routes.py::test_y_and_a_drag_cuts_as_well",
+    ),
+    25: ("test_routes.py::test_a_stroke_with_shift_and_the_right_button_bends_what_it_crosses",),
+    26: (
+        "test_routes.py::test_alt_click_on_a_wire_puts_a_dot_there",
+        "test_routes.py::test_a_double_click_on_a_wire_puts_a_dot_there_and_opens_no_palette",
+    ),
+    27: ("test_canvas.py::test_ctrl_delete_reconnects_around_the_hole",),
+    29: ("test_canvas.py::test_what_cannot_take_a_link_is_dimmed_and_says_why",),
+    30: (
+        "test_theme.py::test_sockets_of_one_shape_differ_in_colour_also_without_red_or_green_cones",
+        "test_theme.py::test_every_socket_stands_out_from_the_node",
+    ),
+    32: ("test_canvas.py::test_ctrl_d_duplicates_and_with_shift_keeps_the_links",),
+    33: ("test_canvas.py::test_ctrl_d_duplicates_and_with_shift_keeps_the_links",),
+    34: (
+        "test_canvas.py::test_cut_and_paste_put_nodes_at_the_cursor",
+        "test_canvas.py::test_paste_with_links_keeps_those_from_outside",
+    ),
+    35: ("test_canvas.py::test_a_key_deletes_the_selected",),
+    36: ("test_canvas.py::test_f2_renames_and_links_follow",),
+    37: ("test_canvas.py::test_a_key_mutes_or_bypasses_and_wakes",),
+    38: ("test_canvas.py::test_a_group_is_made_entered_edited_and_left",),
+    39: ("test_canvas.py::test_ctrl_j_frames_the_selected_and_takes_a_title",),
+    41: ("test_canvas.py::test_ctrl_h_hides_the_sockets_that_nothing_needs_and_says_how_many",),
+    42: ("test_canvas.py::test_a_pinned_node_stays",),
+    45: (
+        "test_docks.py::test_the_history_of_edits_names_every_step_and_marks_the_present_one",
+        "test_docks.py::test_a_step_is_gone_to_by_key",
+        "test_docks.py::test_a_step_is_gone_to_by_click_also_forward",
+    ),
+    48: ("test_runner.py::test_the_viewer_follows_the_node_that_was_chosen",),
+    49: ("test_viewer.py::test_w_wipes_a_on_the_left_b_on_the_right",),
+    52: ("test_edits.py::test_nodes_are_distributed_with_equal_gaps",),
+    53: ("test_window.py::test_the_keys_of_panels_show_and_hide_them",),
+    54: (
+        "test_canvas.py::test_detail_follows_the_zoom",
+        "test_canvas.py::test_from_far_away_the_selected_node_is_still_told_apart",
+    ),
+    55: (
+        "test_canvas.py::test_dragging_a_number_scrubs_it_as_one_step",
+        "test_canvas.py::test_shift_scrubs_finely_and_ctrl_coarsely",
+        "test_canvas.py::test_double_click_types_a_number_with_arithmetic",
+        "test_editors.py::test_a_typed_number_may_carry_its_unit",
+    ),
+    56: ("test_inspector.py::test_a_changed_value_is_marked_and_reset_by_button_and_backspace",),
+    58: (
+        "test_param_links.py::test_a_parameter_dropped_on_the_canvas_becomes_an_input",
+        "test_form.py::test_published_parameters_are_edited_by_their_own_editors",
+    ),
+    59: (
+        "test_inspector.py::test_keys_over_a_row_copy_paste_and_reset_its_value",
+        "test_param_links.py::test_the_seeds_of_several_nodes_are_given_from_one",
+    ),
+    60: (
+        "test_editors.py::test_a_seed_is_exact_to_64_bits",
+        "test_editors.py::test_dice_throw_a_new_seed_and_the_last_one_comes_back",
+        "test_editors.py::test_a_locked_seed_is_kept",
+        "test_inspector.py::test_the_seed_of_the_last_run_comes_back",
+    ),
+    61: (
+        "test_queue_panel.py::test_control_enter_queues_a_snapshot",
+        "test_queue_panel.py::test_control_shift_enter_goes_to_the_front",
+        "test_queue_panel.py::test_cancelling_ends_one_job_and_the_next_begins",
+    ),
+    65: ("test_runner.py::test_a_failure_is_told_in_the_bar_and_frames_its_node",),
+    66: (
+        "test_window.py::test_save_asks_for_a_name_once",
+        "test_window.py::test_closing_asks_about_unsaved_work",
+        "test_window.py::test_files_that_were_opened_are_recent",
+        "test_kills.py::test_what_a_killed_editor_had_not_saved_is_offered_whole",
+    ),
+}
 HERE: dict[str, tuple[int, ...]] = {}
 """The tests of this file, and the interactions that they hold."""
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -1180,3 +1361,43 @@ def test_a_missing_link_is_told_with_what_gives_it_and_can_be_added(
     hands.click(failure.offer)
     assert artist.graph.node("denoise").inputs["noise"] == Link(NodeId("noise"), "latents")
     assert focused() is artist.canvas
+
+
+@holds(31)
+def test_a_link_that_is_replaced_comes_back_by_undo(artist: Artist) -> None:
+    artist.drag(artist.output("negative", "conditioning"), artist.input("denoise", "positive"))
+    links = artist.graph.node("denoise").inputs
+    assert links["positive"] == Link(NodeId("negative"), "conditioning")
+    artist.key(K.Key_Z, CTRL)
+    links = artist.graph.node("denoise").inputs
+    assert links["positive"] == Link(NodeId("prompt"), "conditioning")
+
+
+@holds(48)
+def test_a_number_shows_the_node_that_it_was_given_to(artist: Artist) -> None:
+    for name in ("decode", "denoise"):
+        artist.click(artist.title(name))
+        artist.key(K.Key_1, CTRL)
+        assert artist.page.viewed == name
+    artist.click(artist.title("decode"))
+    artist.key(K.Key_2)
+    assert artist.page.viewed == "decode"
+    artist.key(K.Key_1)
+    assert artist.page.viewed == "denoise"
+
+
+def test_every_interaction_has_a_holder() -> None:
+    assert list(INTERACTIONS) == list(range(1, 67))
+    held = {number for numbers in HERE.values() for number in numbers}
+    assert held | ELSEWHERE.keys() == INTERACTIONS.keys()
+
+
+def test_every_holder_elsewhere_is_there() -> None:
+    folder = Path(__file__).parent
+    gone = []
+    for holder in {one for several in ELSEWHERE.values() for one in several}:
+        file, name = holder.split("::")
+        tree = ast.parse((folder / file).read_text(encoding="utf-8"))
+        if not any(isinstance(one, ast.FunctionDef) and one.name == name for one in tree.body):
+            gone.append(holder)
+    assert gone == []
