@@ -12,7 +12,7 @@ from studio.gui.theme import Theme
 
 GRID = 20.0
 """Side of a square of the grid, in scene units (pixels at zoom 1)."""
-NEAR_ZOOM = 0.6
+NEAR_ZOOM = 0.55
 """From here on everything is painted; below, the letters of parameters would be too small to read."""
 MIDDLE_ZOOM = 0.2
 """From here on titles and sockets are painted; below, only coloured boxes and thumbnails."""
