@@ -12,20 +12,20 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from studio.gui import theme as themes
-from studio.gui import translations
-from studio.gui.settings import APP, Options, Preferences
-from studio.gui.start_page import templates
+from studio.gui.shell import translations
+from studio.gui.shell.settings import APP, Options, Preferences
+from studio.gui.shell.start_page import templates
+from studio.gui.shell.window import Window
 from studio.gui.theme import Theme
-from studio.gui.window import Window
 from studio.resources import resource
 
 if TYPE_CHECKING:
     from studio.graph import Types
-    from studio.gui.gallery import Gallery
-    from studio.gui.inbox import Event
     from studio.gui.journal import Journal
-    from studio.gui.keymap import Keymap
-    from studio.gui.runner import WorkerLike
+    from studio.gui.keys.keymap import Keymap
+    from studio.gui.running.inbox import Event
+    from studio.gui.running.runner import WorkerLike
+    from studio.gui.seeing.gallery import Gallery
 
 MakeWorker = Callable[[Options, "Callable[[Event], None]"], "WorkerLike"]
 
@@ -89,8 +89,8 @@ class Program(QObject):
     def start(self) -> None:
         """Import what documents need, and let the windows begin."""
         if self._types is None:
-            from studio.gui.gallery import Gallery
             from studio.gui.journal import Journal
+            from studio.gui.seeing.gallery import Gallery
             from studio.registry import load
 
             self._types = load().types

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 from studio.errors import GraphError
 from studio.gui import edits
 from studio.gui.document import Change, Document
+from studio.gui.editors.number_field import Line
 from studio.gui.edits import Address, Published
 from studio.gui.inspector.bound import Bound
 from studio.gui.inspector.keys import RowKeys
@@ -37,7 +38,6 @@ from studio.gui.inspector.row import ParamRow
 from studio.gui.inspector.seeds import SeedBook
 from studio.gui.inspector.words import label
 from studio.gui.mime import MIME_PARAM
-from studio.gui.number_field import Line
 from studio.gui.scope import Scope
 from studio.gui.theme import Theme, icon
 

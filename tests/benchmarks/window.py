@@ -91,7 +91,7 @@ def frames() -> None:
 
     from studio.gui import edits
     from studio.gui.app import Program
-    from studio.gui.settings import Options, Preferences
+    from studio.gui.shell.settings import Options, Preferences
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

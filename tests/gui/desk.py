@@ -15,10 +15,10 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from studio.gui.app import MakeWorker, Program, real_worker
-from studio.gui.inbox import Event
-from studio.gui.page import Page
-from studio.gui.settings import Options, Preferences
-from studio.gui.window import Window
+from studio.gui.running.inbox import Event
+from studio.gui.shell.page import Page
+from studio.gui.shell.settings import Options, Preferences
+from studio.gui.shell.window import Window
 from studio.resources import resource
 
 TEXT_TO_IMAGE = resource().parent / "workflows" / "text-to-image.json"

@@ -72,7 +72,7 @@ class Scenes:
         from PySide6.QtWidgets import QApplication
 
         from studio.gui.app import Program
-        from studio.gui.settings import Options, Preferences
+        from studio.gui.shell.settings import Options, Preferences
 
         self._folder = folder
         self.sizes: Sequence[tuple[int, int]] = SIZES
@@ -190,7 +190,7 @@ class Scenes:
     def _keys(self) -> None:
         if self.names is not None:
             return
-        from studio.gui.key_sheet import KeySheet
+        from studio.gui.keys.key_sheet import KeySheet
 
         self._window.show_keys()
         sheet = self._window.findChild(KeySheet)

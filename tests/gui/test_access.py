@@ -29,10 +29,10 @@ from studio.gui.canvas.palette import Palette
 from studio.gui.inspector.header import Header
 from studio.gui.inspector.ports import Ports
 from studio.gui.inspector.row import ParamRow
-from studio.gui.page import Page
-from studio.gui.panels import Panels
-from studio.gui.start_page import Card
-from studio.gui.window import Window
+from studio.gui.shell.page import Page
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.start_page import Card
+from studio.gui.shell.window import Window
 from tests.gui.desk import INPAINT, Desk
 
 pops_up = pytest.mark.qt_log_ignore("This plugin does not support")

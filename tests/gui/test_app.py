@@ -17,9 +17,9 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId
 from studio.gui.app import Program
-from studio.gui.inbox import Event
-from studio.gui.settings import Preferences
-from studio.gui.window import Window
+from studio.gui.running.inbox import Event
+from studio.gui.shell.settings import Preferences
+from studio.gui.shell.window import Window
 from studio.workflow import load
 from tests.gui import hands
 from tests.gui.desk import TEXT_TO_IMAGE, front, real_window

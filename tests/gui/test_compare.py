@@ -14,10 +14,10 @@ from studio.comparison import changes
 from studio.errors import GraphError
 from studio.graph import Link, NodeId
 from studio.gui import edits
-from studio.gui.compare_panel import side, what
-from studio.gui.page import Page
-from studio.gui.panels import Panels
-from studio.gui.window import Window
+from studio.gui.seeing.compare_panel import side, what
+from studio.gui.shell.page import Page
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.window import Window
 from studio.workflow import Workflow, dumps
 from tests.gui import hands
 from tests.gui.desk import Desk, pixels

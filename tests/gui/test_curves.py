@@ -16,7 +16,7 @@ from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.curve_plot import CurvesPlot, thumbnail
 from studio.gui.curves import Curves, drawn
-from studio.gui.page import Page
+from studio.gui.shell.page import Page
 from studio.gui.theme import Theme
 from studio.registry import load as registry
 from studio.session import Settings, session

@@ -23,9 +23,9 @@ from studio.errors import ModelError
 from studio.graph import Link, NodeId
 from studio.gui import edits
 from studio.gui.canvas.trail import Trail
-from studio.gui.page import Page
-from studio.gui.panels import Panels
-from studio.gui.window import Window
+from studio.gui.shell.page import Page
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.window import Window
 from studio.resources import resource
 from studio.workflow import load, loads
 from tests.gui import hands

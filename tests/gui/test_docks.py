@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.gui import edits
-from studio.gui.docks import Docks
-from studio.gui.steps import Steps
-from studio.gui.window import Window
+from studio.gui.shell.docks import Docks
+from studio.gui.shell.steps import Steps
+from studio.gui.shell.window import Window
 from tests.gui import hands
 from tests.gui.desk import Desk, front
 

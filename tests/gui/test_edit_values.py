@@ -11,10 +11,10 @@ import nodes
 from studio.errors import GraphError
 from studio.graph import Graph, Json, Link, NodeId
 from studio.gui import edits
-from studio.gui.branching import guidance_at, prompt_from
-from studio.gui.dropping import rebased
 from studio.gui.flowing import Flow, flowing
 from studio.gui.prompts import prompt_of
+from studio.gui.seeing.branching import guidance_at, prompt_from
+from studio.gui.shell.dropping import rebased
 from studio.registry import collect
 from studio.validation import problems
 from studio.values import Integer, Number, Text

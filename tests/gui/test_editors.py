@@ -38,8 +38,8 @@ from studio.gui.editors import (
     read_points,
     written_points,
 )
-from studio.gui.number_field import NumberField, step_of
-from studio.gui.prompt_weights import reweighted
+from studio.gui.editors.number_field import NumberField, step_of
+from studio.gui.editors.prompt_weights import reweighted
 from studio.gui.theme import Theme
 from studio.registry import (
     Choice,

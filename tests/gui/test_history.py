@@ -13,9 +13,9 @@ from PySide6.QtGui import QColor, QIcon, QImage
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from studio.gui.gallery import PAGE, Entry, Gallery, Search
-from studio.gui.history import History
-from studio.gui.history_list import (
+from studio.gui.seeing.gallery import PAGE, Entry, Gallery, Search
+from studio.gui.seeing.history import History
+from studio.gui.seeing.history_list import (
     SMALLEST_PX,
     THUMBNAIL_PX,
     USUAL_PX,
@@ -309,7 +309,7 @@ def test_reveal_opens_the_folder(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
             opened.append(url.toLocalFile())
             return True
 
-    monkeypatch.setattr("studio.gui.history.QDesktopServices", Desktop)
+    monkeypatch.setattr("studio.gui.seeing.history.QDesktopServices", Desktop)
     desk.make("one", "a red house")
     desk.pick(0)
     key(desk.history.list, Qt.Key.Key_R)

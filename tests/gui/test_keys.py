@@ -12,11 +12,11 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QTreeWidgetItem
 
-from studio.gui.actions import Action
-from studio.gui.key_sheet import KeySheet
-from studio.gui.keymap import PRESETS, Keymap, Preset, portable, preset
-from studio.gui.settings import Preferences, SettingsDialog
-from studio.gui.window import Window
+from studio.gui.keys.actions import Action
+from studio.gui.keys.key_sheet import KeySheet
+from studio.gui.keys.keymap import PRESETS, Keymap, Preset, portable, preset
+from studio.gui.shell.settings import Preferences, SettingsDialog
+from studio.gui.shell.window import Window
 from tests.gui import hands
 from tests.gui.desk import Desk, front
 

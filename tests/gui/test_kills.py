@@ -21,10 +21,10 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId
 from studio.gui import edits
-from studio.gui.inbox import MOST, Event, Inbox
-from studio.gui.page import Page
-from studio.gui.settings import Options
-from studio.gui.window import Window
+from studio.gui.running.inbox import MOST, Event, Inbox
+from studio.gui.shell.page import Page
+from studio.gui.shell.settings import Options
+from studio.gui.shell.window import Window
 from studio.remote import Worker
 from tests.gui import hands
 from tests.gui.desk import TEXT_TO_IMAGE, front, real_window
@@ -272,7 +272,7 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 from studio.gui import app, edits
-from studio.gui.window import Window
+from studio.gui.shell.window import Window
 from studio.workflow import dumps
 
 class Worker:

@@ -14,10 +14,10 @@ from pytestqt.qtbot import QtBot
 
 from studio.diffusion import masks
 from studio.graph import Json
-from studio.gui.mask_editor import MaskEditor
-from studio.gui.strokes import Raster, Stroke, edged, filled, simplified
+from studio.gui.seeing.mask_editor import MaskEditor
+from studio.gui.seeing.strokes import Raster, Stroke, edged, filled, simplified
+from studio.gui.seeing.viewer import Viewer
 from studio.gui.theme import Theme
-from studio.gui.viewer import Viewer
 from studio.registry import Strokes
 from tests.gui.hands import click, drag, key, move, press
 

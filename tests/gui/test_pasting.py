@@ -10,8 +10,8 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage
 
 from studio.graph import Node
 from studio.gui import edits
-from studio.gui.page import Page
-from studio.gui.window import Window
+from studio.gui.shell.page import Page
+from studio.gui.shell.window import Window
 from tests.gui import hands
 from tests.gui.desk import Desk, front
 

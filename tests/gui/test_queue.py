@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.gui import edits
-from studio.gui.queue import KEPT, Job, Queue
+from studio.gui.running.queue import KEPT, Job, Queue
 from studio.workflow import Workflow, load
 from tests.gui.desk import TEXT_TO_IMAGE
 

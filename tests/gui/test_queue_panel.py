@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from studio.gui import edits
-from studio.gui.page import Page
-from studio.gui.queue import Queue
-from studio.gui.queue_panel import QueuePanel
-from studio.gui.window import Window
+from studio.gui.running.queue import Queue
+from studio.gui.running.queue_panel import QueuePanel
+from studio.gui.shell.page import Page
+from studio.gui.shell.window import Window
 from tests.gui import hands
 from tests.gui.desk import Desk, answer, front, pixels
 

@@ -10,9 +10,9 @@ from PySide6.QtGui import QColor, QImage, QImageWriter
 from pytestqt.qtbot import QtBot
 
 from studio.gui import edits
-from studio.gui.page import Page
-from studio.gui.panels import Panels
-from studio.gui.window import Window
+from studio.gui.shell.page import Page
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.window import Window
 from studio.workflow import Workflow, dumps
 from tests.gui import hands
 from tests.gui.desk import INPAINT, Desk, pixels

@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId
 from studio.gui import edits
-from studio.gui.pictured import Pictured, image_of, pictured
+from studio.gui.running.pictured import Pictured, image_of, pictured
+from studio.gui.running.tracking import Outcome
 from studio.gui.states import Failure, NodeState
-from studio.gui.tracking import Outcome
 from studio.workflow import dumps
 from tests.gui.desk import Desk, front, pixels
 

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from studio.gui.scrubber import Frame, Scrubber
+from studio.gui.seeing.scrubber import Frame, Scrubber
 from studio.gui.theme import Theme
 from tests.gui.hands import click, drag, key, move, press
 

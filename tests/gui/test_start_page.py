@@ -10,9 +10,9 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from studio.gui.last_pictures import KEPT, LastPictures
-from studio.gui.start_page import Card, StartPage, templates
-from studio.gui.window import Window
+from studio.gui.seeing.last_pictures import KEPT, LastPictures
+from studio.gui.shell.start_page import Card, StartPage, templates
+from studio.gui.shell.window import Window
 from studio.resources import resource
 from tests.gui import hands
 from tests.gui.desk import INPAINT, TEXT_TO_IMAGE, Desk, front, pixels

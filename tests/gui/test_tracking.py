@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from studio.graph import Graph, Key, Node, NodeId
+from studio.gui.running.tracking import Outcome, Tracker, duration, fold, summary
 from studio.gui.states import Failure, NodeState
-from studio.gui.tracking import Outcome, Tracker, duration, fold, summary
 from studio.plan import Plan, Planned, Status
 from studio.workflow import Workflow
 

@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 from studio.errors import GraphError
 from studio.graph import Json, Types
 from studio.gui import edits
-from studio.gui.branching import guidance_at, guidance_from, prompt_from, share_of
-from studio.gui.page import Page
-from studio.gui.panels import Panels
-from studio.gui.trajectory import write_film
-from studio.gui.window import Window
+from studio.gui.seeing.branching import guidance_at, guidance_from, prompt_from, share_of
+from studio.gui.seeing.trajectory import write_film
+from studio.gui.shell.page import Page
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.window import Window
 from studio.values import Guidance, Span
 from studio.workflow import Workflow
 from tests.gui import hands
@@ -275,7 +275,7 @@ def test_the_menu_saves_the_film_that_is_shown(
     _, panels = ran(desk, qtbot)
     path = desk.folder / "film.gif"
     monkeypatch.setattr(
-        "studio.gui.trajectory.QFileDialog.getSaveFileName", lambda *_: (str(path), "")
+        "studio.gui.seeing.trajectory.QFileDialog.getSaveFileName", lambda *_: (str(path), "")
     )
     panels.scrubber.branches.actions()[-1].trigger()
     with Image.open(path) as film:

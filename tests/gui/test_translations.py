@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QLocale, QTranslator
 from PySide6.QtWidgets import QApplication
 
-from studio.gui.translations import install
+from studio.gui.shell.translations import install
 from tests.gui.desk import Desk
 
 TS = """<?xml version="1.0" encoding="utf-8"?>

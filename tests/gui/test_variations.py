@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from studio.graph import NodeId, Types
 from studio.gui import edits
-from studio.gui.variations import SeedAt, VariationsDialog, seeds, variations
+from studio.gui.running.variations import SeedAt, VariationsDialog, seeds, variations
 from studio.registry import load as load_registry
 from studio.workflow import Workflow, load
 from tests.gui import hands

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from studio.errors import OutputError
+from studio.gui.seeing.surface import MAX_ZOOM, Surface, difference
+from studio.gui.seeing.viewer import Viewer
 from studio.gui.states import Failure
-from studio.gui.surface import MAX_ZOOM, Surface, difference
 from studio.gui.theme import Theme
-from studio.gui.viewer import Viewer
 from tests.gui.hands import click, double_click, drag, key, move, press, release, wheel
 
 RED, BLUE, GREEN = QColor(200, 12, 30), QColor(10, 20, 220), QColor(0, 150, 0)
@@ -355,7 +355,7 @@ def dragged(monkeypatch: pytest.MonkeyPatch) -> list[QMimeData]:
     def begin(source: QWidget, mime: QMimeData, image: QImage) -> None:
         found.append(mime)
 
-    monkeypatch.setattr("studio.gui.viewer.start_drag", begin)
+    monkeypatch.setattr("studio.gui.seeing.viewer.start_drag", begin)
     return found
 
 

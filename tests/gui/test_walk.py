@@ -20,8 +20,8 @@ from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.canvas import Canvas
 from studio.gui.document import Document
+from studio.gui.shell.window import Window
 from studio.gui.theme import Theme
-from studio.gui.window import Window
 from studio.workflow import dumps
 from studio.workflow.groups import group_of
 from tests.gui.desk import TEXT_TO_IMAGE, Desk, front, pixels

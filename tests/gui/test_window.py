@@ -22,14 +22,14 @@ from studio.errors import ModelError
 from studio.graph import NodeId
 from studio.gui import edits
 from studio.gui.document import Document
-from studio.gui.documents import CloseButton
-from studio.gui.intake import Intake
-from studio.gui.key_sheet import KeySheet
-from studio.gui.panels import Panels
-from studio.gui.settings import Options, SettingsDialog
-from studio.gui.start_page import templates
+from studio.gui.keys.key_sheet import KeySheet
+from studio.gui.shell.documents import CloseButton
+from studio.gui.shell.intake import Intake
+from studio.gui.shell.panels import Panels
+from studio.gui.shell.settings import Options, SettingsDialog
+from studio.gui.shell.start_page import templates
+from studio.gui.shell.window import Window
 from studio.gui.states import Failure
-from studio.gui.window import Window
 from studio.pictures import WORKFLOW, with_text
 from studio.resources import resource
 from studio.workflow import load
@@ -523,7 +523,7 @@ def test_preferences_that_are_damaged_mean_defaults(desk: Desk) -> None:
     file = desk.folder / "editor.ini"
     desk.preferences.sync()
     file.write_text("[options]\ntheme=purple\nthreads=many\ncache_gb=-4\n", encoding="utf-8")
-    from studio.gui.settings import Preferences
+    from studio.gui.shell.settings import Preferences
 
     options = Preferences(file).options()
     assert (options.theme, options.threads, options.cache_gb) == ("dark", 0, 0.1)

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QMenu
 from studio.errors import StudioError
 from studio.graph import Mode, NodeId, NodeType, Types, titled
 from studio.gui import edits
-from studio.gui.actions import Action
 from studio.gui.canvas.menus import Call
 from studio.gui.canvas.palette import Entry, entries
+from studio.gui.keys.actions import Action
 from studio.workflow import Workflow
 
 if TYPE_CHECKING:

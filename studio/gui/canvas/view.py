@@ -23,7 +23,6 @@ from PySide6.QtWidgets import QMenu, QToolTip
 from studio.errors import StudioError
 from studio.graph import NodeId, Types
 from studio.gui import edits
-from studio.gui.actions import Actions
 from studio.gui.canvas.adding import Adding
 from studio.gui.canvas.camera import WHEEL_FACTOR, Camera
 from studio.gui.canvas.commands import Commands
@@ -39,6 +38,7 @@ from studio.gui.canvas.tips import help_at
 from studio.gui.canvas.trail import Trail
 from studio.gui.document import Change, Document
 from studio.gui.edits import Bend
+from studio.gui.keys.actions import Actions
 from studio.gui.states import NodeState
 from studio.gui.theme import Theme
 from studio.workflow import Workflow

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QCompleter, QWidget
 
 from studio.graph import Param
 from studio.gui.editors.editor import Editor, resets
-from studio.gui.number_field import Line, shown
+from studio.gui.editors.number_field import Line, shown
 from studio.gui.theme import Theme
 from studio.registry import Choice
 

@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from studio.arithmetic import evaluate
 from studio.graph import Json, Param
-from studio.gui.curve import CurvePlot
+from studio.gui.editors.curve import CurvePlot
 from studio.gui.editors.editor import Editor, button
-from studio.gui.number_field import Line, shown
+from studio.gui.editors.number_field import Line, shown
 from studio.gui.theme import Theme, icon
 from studio.registry import Points
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from studio.arithmetic import evaluate
 from studio.graph import Json, Param, ParamKind
 from studio.gui.editors.editor import Editor, button
-from studio.gui.number_field import NumberField
+from studio.gui.editors.number_field import NumberField
 from studio.gui.theme import Theme, icon
 from studio.registry import Range
 

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from studio.graph import Param
 from studio.gui.editors.editor import Editor
-from studio.gui.number_field import is_undo, shown
-from studio.gui.prompt_weights import reweighted
+from studio.gui.editors.number_field import is_undo, shown
+from studio.gui.editors.prompt_weights import reweighted
 from studio.gui.theme import Theme
 
 _BURST_MS = 1000

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QColorDialog, QFileDialog, QToolButton, QWidget
 from studio.arithmetic import evaluate
 from studio.graph import Json, Param
 from studio.gui.editors.editor import Editor, button
-from studio.gui.number_field import Line, shown
+from studio.gui.editors.number_field import Line, shown
 from studio.gui.theme import Theme, icon
 from studio.registry import File
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from studio.gui.editors import icon_size
+from studio.gui.editors.number_field import Line
 from studio.gui.inspector.words import label, state_words
-from studio.gui.number_field import Line
 from studio.gui.states import ICONS, NodeState
 from studio.gui.theme import Theme, icon
 

@@ -24,6 +24,7 @@ from studio.gui.document import Change, Document
 from studio.gui.editors import (
     CurveEditor,
 )
+from studio.gui.editors.number_field import Line
 from studio.gui.inspector.bound import Bound
 from studio.gui.inspector.curves_view import CurvesView
 from studio.gui.inspector.header import Header
@@ -33,7 +34,6 @@ from studio.gui.inspector.ports import LinkButton, Ports
 from studio.gui.inspector.row import ParamRow
 from studio.gui.inspector.seeds import Place, SeedBook, Seeds
 from studio.gui.inspector.words import label, prose, raw_json
-from studio.gui.number_field import Line
 from studio.gui.scope import Path, Scope
 from studio.gui.states import NodeState
 from studio.gui.theme import Theme

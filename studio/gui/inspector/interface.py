@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from studio.gui import edits
+from studio.gui.editors.number_field import Line
 from studio.gui.inspector.ports import LinkButton, UnlinkButton
 from studio.gui.inspector.words import label
-from studio.gui.number_field import Line
 from studio.gui.theme import Theme
 from studio.workflow import Group
 

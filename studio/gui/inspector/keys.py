@@ -7,8 +7,8 @@ from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 from shiboken6 import isValid
 
+from studio.gui.editors.number_field import NumberField
 from studio.gui.inspector.row import ParamRow
-from studio.gui.number_field import NumberField
 
 
 class RowKeys(QObject):

@@ -30,10 +30,10 @@ from studio.gui.editors import (
     editor_for,
     icon_size,
 )
+from studio.gui.editors.number_field import shown
 from studio.gui.inspector.ports import LinkButton, UnlinkButton
 from studio.gui.inspector.words import default_words, label, note, range_words, words_of
 from studio.gui.mime import MIME_PARAM
-from studio.gui.number_field import shown
 from studio.gui.theme import Theme, icon
 
 _WIDE = (PromptEditor, CurveEditor, NumbersEditor, JsonEditor)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QSizePolicy
 
 from studio.graph import Json, Node, Param, ParamKind
-from studio.gui.number_field import shown
+from studio.gui.editors.number_field import shown
 from studio.gui.states import NodeState
 from studio.registry import Range, Seed
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from studio.graph import Json, NodeId, Param, ParamKind
 from studio.gui import edits
 from studio.gui.canvas.gestures.gesture import Pointer
-from studio.gui.number_field import step_of
+from studio.gui.editors.number_field import step_of
 from studio.registry import Range
 
 if TYPE_CHECKING:

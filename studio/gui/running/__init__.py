@@ -1,0 +1,1 @@
+"""Runs: what is planned, queued and under way, between the documents and the worker."""

@@ -1,0 +1,1 @@
+"""Pictures: the viewer, masks, trajectories, the history and comparisons."""
