@@ -34,7 +34,7 @@ def test_the_list_is_aligned(capsys: Captured) -> None:
 def test_one_category_can_be_listed(capsys: Captured) -> None:
     assert main(["nodes", "vae"]) == 0
     names = [text.split()[0] for text in capsys.readouterr().out.splitlines()]
-    assert names == ["vae", "vae_decode", "vae_encode"]
+    assert names == ["vae", "latents_to_pixels", "vae_decode", "vae_encode"]
 
 
 def test_one_type_is_shown_with_ports_ranges_units_defaults_and_help(capsys: Captured) -> None:
