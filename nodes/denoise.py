@@ -31,7 +31,12 @@ _BY_ITEM = frozenset({"latents", "masked", "control.0"})
 """What a step uses of which each picture of the batch may have its own."""
 
 
-@node("denoise", version=1, category="denoise", aliases=("ksampler", "sampler", "sample"))
+@node(
+    "denoise",
+    version=1,
+    category="denoise",
+    aliases=("ksampler", "sampler", "img2img", "cfg"),
+)
 class Denoise:
     """Remove noise step by step: a U-Net predicts, a solver steps, guidance steers, a mask protects.
 

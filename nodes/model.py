@@ -51,7 +51,13 @@ def _part(found: Described, name: str, part: str, value: V | None) -> V:
     return value
 
 
-@node("load_model", version=1, category="model", kind=NodeKind.DESCRIBE, aliases=("checkpoint",))
+@node(
+    "load_model",
+    version=1,
+    category="model",
+    kind=NodeKind.DESCRIBE,
+    aliases=("checkpoint", "load_checkpoint"),
+)
 def load_model(
     ctx: Planning, model: Annotated[str, ModelName()] = "starter", digest: str = ""
 ) -> WholeModel:

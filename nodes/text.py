@@ -10,7 +10,12 @@ from studio.registry import Context, Multiline, Output, Range, node
 from studio.values import Conditioning, Embedding, TextEncoder
 
 
-@node("text_encoder", version=1, category="text", aliases=("prompt", "clip_text_encode"))
+@node(
+    "text_encoder",
+    version=1,
+    category="text",
+    aliases=("prompt", "negative_prompt", "clip_text_encode"),
+)
 def text_encoder(
     ctx: Context,
     text_encoder: TextEncoder,

@@ -79,6 +79,13 @@ class Range(Hint):
             return f"{value} is not a multiple of {int(self.step)}"
         return None
 
+    def unit_of(self, value: Json) -> str:
+        """The unit as it stands behind a value: "step" behind 1, "steps" behind others."""
+        is_plural = len(self.unit) > 1 and self.unit.endswith("s")
+        if not is_plural or isinstance(value, bool) or value != 1:
+            return self.unit
+        return self.unit[:-2] if self.unit.endswith("ches") else self.unit[:-1]
+
     def describe(self) -> str:
         """``1 … 1000 steps``."""
         return f"{_plain(self.low)} … {_plain(self.high)}" + (f" {self.unit}" if self.unit else "")

@@ -9,6 +9,7 @@ value.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -92,13 +93,13 @@ class Embedding(Value):
     """The same encoder's reading of the empty prompt: what guidance leads away from without a negative prompt."""
 
 
-class Delivered(Value):
+class Delivered(Value, ABC):
     """What an output node makes, to be taken out of the graph."""
 
     @property
+    @abstractmethod
     def sha256(self) -> tuple[str, ...]:
         """Content of each file that delivering it gives."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

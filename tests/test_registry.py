@@ -554,3 +554,19 @@ def test_the_core_comes_first_and_safe_mode_loads_nothing_else(tmp_path: Path) -
         "['shared'] () False",
         "['other', 'shared'] pack aaa: declares shared, which pack core has already",
     ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        ("steps", 1, "step"),
+        ("steps", 2, "steps"),
+        ("steps", 0, "steps"),
+        ("batches", 1, "batch"),
+        ("px", 1, "px"),
+        ("s", 1.0, "s"),
+        ("", 1, ""),
+    ],
+)
+def test_the_unit_behind_one_is_singular(unit: str, value: float, shown: str) -> None:
+    assert Range(0, 10, unit=unit).unit_of(value) == shown

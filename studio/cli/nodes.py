@@ -82,7 +82,7 @@ def _detail(known: NodeType) -> Iterator[str]:
         about.append(f"pack {known.pack}")
     if known.aliases:
         about.append(f"also called {', '.join(known.aliases)}")
-    yield f"{known.id} ({'; '.join(about)})"
+    yield from textwrap.wrap(f"{known.id} ({'; '.join(about)})", _columns())
     for paragraph in _paragraphs(known):
         yield ""
         yield from textwrap.wrap(line(paragraph), _columns())

@@ -955,7 +955,7 @@ def test_the_selected_are_laid_out_and_the_rest_stays(artist: Artist) -> None:
 @holds(52)
 def test_nodes_are_aligned_and_distributed_from_the_menu(artist: Artist) -> None:
     artist.select("prompt", "noise", "scheduler")
-    artist.document.edit(edits.move(artist.document.workflow, {"noise": (400.0, 500.0)}), "Move")
+    artist.document.edit(edits.move(artist.document.workflow, {"noise": (400.0, 230.0)}), "Move")
     artist.trigger("canvas.align_left")
     artist.trigger("canvas.distribute_y")
     rects = [
@@ -1162,7 +1162,7 @@ def test_a_link_led_to_the_left_ends_at_what_gives_it(artist: Artist) -> None:
     artist.look_at("decode", zoom=0.6)
     artist.document.edit(edits.disconnect(artist.document.workflow, "denoise", "noise"), "Unlink")
     artist.look_at("denoise", zoom=0.6)
-    end = artist.input("denoise", "noise") + QPointF(-60, 220)
+    end = artist.input("denoise", "noise") + QPointF(-20, 120)
     artist.drag(artist.input("denoise", "noise"), end)
     palette = artist.canvas.adding.palette
     assert palette.list.item(0).data(Qt.ItemDataRole.UserRole) == "noise_source"

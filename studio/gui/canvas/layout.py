@@ -298,7 +298,7 @@ def shown(param: Param | None, value: Json) -> str:
         text = f"{value:.6g}" if abs(value) < 1e15 else repr(value)
     else:
         text = str(value)
-    unit = param.hint.unit if isinstance(param.hint, Range) else ""
+    unit = param.hint.unit_of(value) if isinstance(param.hint, Range) else ""
     return f"{text} {unit}" if unit else text
 
 

@@ -107,8 +107,7 @@ class NumberField(Line):
         self._last_x = 0.0
         self._is_scrubbing = False
         self._is_bad = False
-        unit = param.hint.unit if isinstance(param.hint, Range) else ""
-        self._unit = unit
+        self._hint = param.hint if isinstance(param.hint, Range) else None
         self._rest()
 
     # --- what is shown
@@ -142,7 +141,7 @@ class NumberField(Line):
         self.setText(self.tr("mixed") if self._is_mixed else shown(self._value))
         self.setCursorPosition(0)
         self.deselect()
-        self._set_margin(self._unit)
+        self._set_margin(self._hint.unit if self._hint else "")
         self.set_bad(False)
 
     def begin_typing(self, text: str | None = None) -> None:
@@ -176,12 +175,12 @@ class NumberField(Line):
         if share is not None:
             bar = QRectF(inside.left(), inside.bottom() - 1, inside.width() * share, 2)
             painter.fillRect(bar, self._theme.accent if self.isEnabled() else self._theme.border)
-        if self._unit:
+        if self._hint is not None:
             painter.setPen(self._theme.text_dim)
             painter.drawText(
                 inside.adjusted(0, 0, -6, 0),
                 Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
-                self._unit,
+                self._hint.unit if self._is_mixed else self._hint.unit_of(self._value),
             )
 
     def _share(self) -> float | None:
