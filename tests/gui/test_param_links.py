@@ -196,7 +196,7 @@ def test_a_link_is_drawn_from_the_edge_of_a_row_to_an_output(linked: Hand) -> No
 def test_a_link_drawn_from_a_row_into_the_empty_canvas_offers_the_plain_node_first(
     hand: Hand,
 ) -> None:
-    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(-60, 120))
+    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(40, 120))
     hand.drag(hand.input("scheduler", "steps"), end)
     palette = hand.canvas.adding.palette
     assert palette.list.item(0).data(Qt.ItemDataRole.UserRole) == "integer"
@@ -210,7 +210,7 @@ def test_a_link_drawn_from_a_row_into_the_empty_canvas_offers_the_plain_node_fir
 
 
 def test_another_node_than_the_plain_one_is_linked_as_well(hand: Hand) -> None:
-    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(-60, 120))
+    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(40, 120))
     hand.drag(hand.input("denoise", "guidance"), end)
     hand.type("arithmetic")
     key(hand.canvas.adding.palette.field, Qt.Key.Key_Return)
@@ -218,7 +218,7 @@ def test_another_node_than_the_plain_one_is_linked_as_well(hand: Hand) -> None:
 
 
 def test_a_link_into_a_parameter_is_taken_off_and_dropped(linked: Hand) -> None:
-    end = linked.view(item(linked, "denoise").scene_rect.bottomLeft() + QPointF(-60, 120))
+    end = linked.view(item(linked, "denoise").scene_rect.bottomLeft() + QPointF(40, 120))
     linked.drag(linked.input("denoise", "guidance"), end)
     assert source(linked, "denoise", "guidance") == "None"
     assert linked.canvas.document.undo_texts[-1] == "Unlink denoise.guidance"
@@ -337,7 +337,7 @@ def drop(hand: Hand, address: str, place: QPointF) -> None:
 
 
 def test_a_parameter_dropped_on_the_canvas_becomes_an_input(hand: Hand) -> None:
-    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(-60, 120))
+    end = hand.view(item(hand, "denoise").scene_rect.bottomLeft() + QPointF(40, 120))
     drop(hand, "noise.seed", end)
     assert source(hand, "noise", "seed") == "seed.value"
     assert hand.graph.node("seed").type == "seed"

@@ -279,10 +279,10 @@ def test_a_double_click_on_a_wire_puts_a_dot_there_and_opens_no_palette(hand: Ha
 
 def test_a_stroke_with_shift_and_the_right_button_bends_what_it_crosses(hand: Hand) -> None:
     x = hand.output("model", "model").x() + 12
-    top = min(hand.output("model", port).y() for port in ("model", "text_encoder", "vae"))
+    heights = [hand.output("model", port).y() for port in ("model", "text_encoder", "vae")]
     drag(
         hand.port,
-        [QPointF(x, top - 30), QPointF(x, top + 20), QPointF(x, top + 200)],
+        [QPointF(x, min(heights) - 30), QPointF(x, heights[1]), QPointF(x, max(heights) + 30)],
         RIGHT,
         SHIFT,
     )
