@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from nodes.model import described
+from nodes.model import addition
 from studio.errors import ModelError
 from studio.graph import NodeKind
 from studio.registry import ModelName, Planning, Range, node
@@ -95,12 +95,7 @@ def load_lora_unet(
 
 
 def _lora(ctx: Planning, name: str, digest: str, model: Model) -> Lora:
-    remedy = "name a LoRA as `studio models list` shows it"
-    if not name:
-        raise ModelError("names none", where=".lora", remedy=remedy)
-    found = described(ctx, name, digest, param="lora").lora
-    if found is None:
-        raise ModelError(f'"{name}" is no LoRA', where=".lora", remedy=remedy)
+    found = addition(ctx, name, digest, Lora, "LoRA", param="lora")
     family = model.family.removesuffix("_inpaint")
     if found.family and family and found.family != family:
         raise ModelError(

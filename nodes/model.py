@@ -9,11 +9,9 @@ from typing import Annotated, NamedTuple, TypeVar
 from studio.errors import ModelError
 from studio.graph import NodeKind, Value
 from studio.registry import ModelName, Output, Planning, node
-from studio.values import ControlNet, Described, Model, TextEncoder, Vae
+from studio.values import ControlNet, Described, Inversion, Model, TextEncoder, Vae
 
 V = TypeVar("V", bound=Value)
-
-_LIST = "name a ControlNet as `studio models list` shows it"
 
 
 class WholeModel(NamedTuple):
@@ -42,6 +40,23 @@ def described(ctx: Planning, name: str, digest: str, *, param: str = "model") ->
             remedy="get the file that the workflow was made with, or empty digest to take this one",
         )
     return found
+
+
+def addition(
+    ctx: Planning, name: str, digest: str, kind: type[V], noun: str, *, param: str = "model"
+) -> V:
+    """What goes with a model and is of ``kind`` (a ControlNet, LoRA or textual inversion), called ``noun`` in messages.
+
+    Raises ModelError, naming the parameter, if none is named or if it is of another kind; and as ``described`` does.
+    """
+    remedy = f"name a {noun} as `studio models list` shows it"
+    if not name:
+        raise ModelError("names none", where=f".{param}", remedy=remedy)
+    found = described(ctx, name, digest, param=param)
+    for value in (found.controlnet, found.lora, found.inversion):
+        if isinstance(value, kind):
+            return value
+    raise ModelError(f'"{name}" is no {noun}', where=f".{param}", remedy=remedy)
 
 
 def _part(found: Described, name: str, part: str, value: V | None) -> V:
@@ -124,12 +139,7 @@ def load_controlnet(
     model: name in the model library
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
-    if not model:
-        raise ModelError("names none", where=".model", remedy=_LIST)
-    found = described(ctx, model, digest)
-    if found.controlnet is None:
-        raise ModelError(f'"{model}" is no ControlNet', where=".model", remedy=_LIST)
-    return found.controlnet
+    return addition(ctx, model, digest, ControlNet, "ControlNet")
 
 
 @node(
@@ -155,14 +165,7 @@ def load_embedding(
     word: What to write in a prompt; empty for the name of the file.
     digest: Content of the embedding, as `studio models show` gives it; then no other of that name is taken.
     """
-    remedy = "name a textual inversion as `studio models list` shows it"
-    if not embedding:
-        raise ModelError("names none", where=".embedding", remedy=remedy)
-    found = described(ctx, embedding, digest, param="embedding").inversion
-    if found is None:
-        raise ModelError(
-            f'"{embedding}" is no textual inversion', where=".embedding", remedy=remedy
-        )
+    found = addition(ctx, embedding, digest, Inversion, "textual inversion", param="embedding")
     family = text_encoder.family.removesuffix("_inpaint")
     if found.family and family and found.family != family:
         raise ModelError(
