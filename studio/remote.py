@@ -679,6 +679,7 @@ class Worker:
         """The process is gone: say so, and what becomes of the run."""
         with self._lock:
             self._child = None
+            self._spare_due_s = math.inf  # until the next one is ready
             run = self._request.id
             is_lost = run in self._deadlines
             was_cancelled = self._deadlines.get(run) is not None
