@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from studio.training.scenes import (
     HELD_OUT,
@@ -21,7 +23,15 @@ from studio.training.scenes import (
     is_held_out,
     scene,
 )
-from studio.training.scenes.attributes import COLORED, NONE, STYLES, TERRAINS, TIMES, WEATHERS
+from studio.training.scenes.attributes import (
+    COLORED,
+    COLORS,
+    NONE,
+    STYLES,
+    TERRAINS,
+    TIMES,
+    WEATHERS,
+)
 from studio.training.scenes.captions import vocabulary
 from studio.training.scenes.painter import paint
 
@@ -76,9 +86,19 @@ def test_every_attribute_comes_about_as_often_as_its_weight_says() -> None:
     assert {one.terrain for one in drawn} == set(TERRAINS)
     assert {one.weather for one in drawn} == set(WEATHERS)
     assert all((one.color != NONE) == (one.subject in COLORED) for one in drawn)
+    assert all((one.companion_color != NONE) == (one.companion in COLORED) for one in drawn)
+    beside = [one for one in drawn if one.position != "center"]
     with_companion = [one for one in drawn if one.companion != NONE]
-    assert len(with_companion) / len(drawn) > 0.2
-    assert all(one.position != "center" for one in with_companion)
+    assert all(one in beside for one in with_companion)
+    assert len(with_companion) / len(beside) == pytest.approx(0.6, abs=0.03)
+
+
+def test_a_companion_that_is_asked_for_stands_beside_a_subject_in_a_colour() -> None:
+    asked = [scene(2, index, {"companion": "tree"}) for index in range(200)]
+    assert all(one.subject != NONE and one.position != "center" for one in asked)
+    assert {one.companion_color for one in asked} == set(COLORS)
+    middle = scene(2, 0, {"companion": "tree", "position": "center"})
+    assert middle.companion == NONE
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -101,7 +121,31 @@ def test_position_is_told_in_nearly_every_caption() -> None:
     drawn = [(scene(2, i), random.Random(i)) for i in range(2000)]
     sided = [caption(one, draw) for one, draw in drawn if one.position in ("left", "right")]
     told = sum("left" in text or "right" in text for text in sided)
-    assert told / len(sided) > 0.9
+    assert 0.95 < told / len(sided) < 1
+
+
+_WORDS = {
+    "style": r"\b(water ?colou?r|painting)",
+    "time": r"\b(night|midnight)\b",
+    "weather": r"\b(snow|snowy|winter)\b",
+    "terrain": r"\b(sea|ocean)\b",
+    "color": r"\bred (house|cottage|home)\b",
+    "position": r"\b(house|cottage|home) (on|to|at) the left\b",
+    "size": r"\b(big|large|huge)\b",
+    "companion": r"\bballoon\b",
+    "its color": r"\bblue (hot air )?balloon\b",
+    "its position": r"\bballoon (on|to|at) the right\b",
+}
+
+
+def test_every_attribute_is_told_often_and_none_always() -> None:
+    one = Scene(
+        "watercolor", "night", "snow", "sea", "house", "red", "left", "big", "balloon", "blue"
+    )
+    texts = [caption(one, random.Random(number)) for number in range(1000)]
+    for name, pattern in _WORDS.items():
+        told = sum(re.search(pattern, text) is not None for text in texts) / len(texts)
+        assert 0.85 < told < 1, name
 
 
 def test_captions_keep_to_a_small_vocabulary() -> None:
@@ -132,6 +176,32 @@ def test_a_subject_is_where_its_position_says_and_in_its_colour(style: str) -> N
             sky = found[8:70]
             red = (sky[..., 0] > 150) & (sky[..., 1] < 120) & (sky[..., 2] < 120)
             assert red[:, columns].sum() > 0.95 * red.sum() > 60
+
+
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "blueprint"])
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(("color", "hues"), [("pink", (306, 344)), ("purple", (262, 296))])
+def test_small_pink_and_purple_subjects_are_no_grey(
+    style: str, time: str, color: str, hues: tuple[int, int]
+) -> None:
+    given = {"style": style, "time": time, "subject": "tent", "color": color, "size": "small"}
+    for weather in ("clear", "fog", "snow"):
+        one = scene(5, 1, {**given, "terrain": "hills", "weather": weather, "position": "center"})
+        hue, saturation, _ = np.moveaxis(
+            np.asarray(Image.fromarray(paint(one, 5, 1)).convert("HSV")).astype(float), -1, 0
+        )
+        shown = (saturation > 0.4 * 255) & (hue > hues[0] / 360 * 255) & (hue < hues[1] / 360 * 255)
+        assert shown[60:115, 40:90].sum() > 120
+
+
+def test_lines_of_drawings_are_three_pixels_wide() -> None:
+    for index in range(6):
+        given = {"style": "line", "time": "day", "weather": "clear", "subject": "house"}
+        grey = Image.fromarray(paint(scene(6, index, given), 6, index)).convert("L")
+        ink = grey.point([255 if value < 96 else 0 for value in range(256)])
+        # what a square of 3 pixels can be laid into
+        opened = ink.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+        assert np.asarray(opened).mean() > 0.75 * np.asarray(ink).mean() > 4
 
 
 def test_blueprints_come_on_request_alone_and_are_blue_and_white() -> None:

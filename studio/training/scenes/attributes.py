@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-VERSION = 1
+VERSION = 2
 """Of the scenes and the way they are drawn: those of another version are other pictures."""
 NONE = "none"
 """Of a subject or a colour: there is none."""
@@ -48,9 +48,9 @@ COLORED = frozenset(
 """Subjects that have a colour of their own choice."""
 POSITIONS = ("left", "center", "right")
 SIZES: Mapping[str, int] = MappingProxyType({"small": 1, "normal": 3, "big": 1})
-COMPANIONS = ("balloon", "tree", "pine", "house", "tent")
-"""Subjects that may stand beside another."""
-_COMPANY = 0.42
+COMPANIONS = tuple(name for name in SUBJECTS if name not in (NONE, "sailboat"))
+"""Subjects that may stand beside another, whatever the terrain."""
+_COMPANY = 0.6
 """How often a subject at a side has a companion at the other."""
 _OPPOSITE = {"left": "right", "right": "left"}
 
@@ -136,12 +136,16 @@ def scene(
 
 
 def _draw(draw: random.Random, fixed: Combination) -> Scene:
-    subject = fixed.get("subject") or _weighted(draw, SUBJECTS)
+    has_company = fixed.get("companion", NONE) != NONE
+    subject = fixed.get("subject") or _weighted(
+        draw, {name: often for name, often in SUBJECTS.items() if name != NONE or not has_company}
+    )
     terrain = "sea" if subject == "sailboat" else _weighted(draw, TERRAINS)
     weather = _weighted(draw, WEATHERS)
     if subject == "snowman" and draw.random() < 0.6:
         weather = "snow"
-    position, size = draw.choice(POSITIONS), _weighted(draw, SIZES)
+    position = draw.choice(("left", "right") if has_company else POSITIONS)
+    size = _weighted(draw, SIZES)
     drawn = {
         "style": _weighted(draw, STYLES),
         "time": _weighted(draw, TIMES),
@@ -155,9 +159,11 @@ def _draw(draw: random.Random, fixed: Combination) -> Scene:
         "moon": draw.choice(("full", "crescent")),
     }
     drawn.update(fixed)
-    if drawn["position"] != "center" and draw.random() < _COMPANY:
-        companion = draw.choice([name for name in COMPANIONS if name != subject])
-        drawn.setdefault("companion", companion)
+    if drawn["position"] == "center":
+        drawn["companion"] = NONE
+    elif draw.random() < _COMPANY:
+        drawn.setdefault("companion", draw.choice([name for name in COMPANIONS if name != subject]))
+    if drawn.get("companion", NONE) != NONE:
         is_colored = drawn["companion"] in COLORED
         drawn.setdefault("companion_color", draw.choice(COLORS) if is_colored else NONE)
     return Scene(**drawn)

@@ -18,10 +18,14 @@ Color = tuple[float, float, float]
 Point = tuple[float, float]
 
 UNITS = 128
+BLOCK = 4
+"""Side of the blocks of pixel art, in units: two and two of them fill a place of a latent, and none lies in two. Blocks
+of 8 would fill one each, but leave 16 × 16 of them, in which windmill, cactus and snowman cannot be told apart."""
 _SUPERSAMPLING = 3
-_WHITE: Color = (255, 255, 255)
-OUTLINE = 2.3
-"""Width of the lines of drawings."""
+OUTLINE = 3.6
+"""Width of the lines of drawings: nearly half a place of a latent, so that an autoencoder keeps them."""
+_EDGE = 1.5
+"""Width of the rim where a wash of watercolour has dried."""
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
@@ -62,12 +66,19 @@ class Brush:
         """``size``: side of the picture in pixels; ``paper``: what unaccented shapes of a drawing are filled with."""
         self.style = style
         self.is_line = style == "line"
+        self.is_pixel = style == "pixel"
         self.is_accented = False
         """Drawings colour what is accented: the subject, and little else."""
         self._size = size
-        side = max(size * _SUPERSAMPLING, size * math.ceil(192 / size))
+        self._cells = min(size, UNITS // BLOCK)
+        """Blocks of pixel art on a side."""
+        if self.is_pixel:
+            side = self._cells * _SUPERSAMPLING
+        else:
+            side = max(size * _SUPERSAMPLING, size * math.ceil(192 / size))
         self._unit = side / UNITS
-        self._ink = ink
+        self.ink = ink
+        """Colour of the lines of drawings."""
         self._paper = paper
         self._canvas = Image.new("RGB", (side, side), _whole(paper))
         self._draw = ImageDraw.Draw(self._canvas, "RGBA")
@@ -87,11 +98,11 @@ class Brush:
         if self.is_line:
             self._draw.polygon(scaled, _whole(color if self.is_accented else self._paper))
             if has_outline:
-                self._closed(scaled, _whole(self._ink), width)
+                self._closed(scaled, _whole(self.ink), width)
         elif self.style == "watercolor":
-            self._draw.polygon(scaled, _whole(color, 232))
+            self._draw.polygon(scaled, self._wash(color))
             if has_outline:
-                self._closed(scaled, _whole(mix(color, (30, 30, 60), 0.3), 120), 1.2)
+                self._closed(scaled, _whole(_rim(color), 140), _EDGE)
         else:
             self._draw.polygon(scaled, _whole(color))
 
@@ -112,13 +123,15 @@ class Brush:
     def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color) -> None:
         """Fill an ellipse around a centre."""
         box = self._box(x, y, rx, ry)
-        width = round(self._unit * OUTLINE)
         if self.is_line:
+            # around the edge, as the outline of a polygon: half of it within
+            box = self._box(x, y, rx + OUTLINE / 2, ry + OUTLINE / 2)
             fill = _whole(color if self.is_accented else self._paper)
-            self._draw.ellipse(box, fill, _whole(self._ink), width)
+            self._draw.ellipse(box, fill, _whole(self.ink), round(self._unit * OUTLINE))
         elif self.style == "watercolor":
-            self._draw.ellipse(box, _whole(color, 232))
-            self._draw.ellipse(box, None, _whole(mix(color, (30, 30, 60), 0.3), 120), width // 2)
+            self._draw.ellipse(box, self._wash(color))
+            width = max(1, round(self._unit * _EDGE))
+            self._draw.ellipse(box, None, _whole(_rim(color), 140), width)
         else:
             self._draw.ellipse(box, _whole(color))
 
@@ -132,8 +145,8 @@ class Brush:
         ellipses = list(circles)
         if self.is_line or self.style == "watercolor":
             is_line = self.is_line
-            margin = OUTLINE * 0.5 if is_line else 0.6
-            edge = self._ink if is_line else mix(color, (30, 30, 60), 0.3)
+            margin = OUTLINE / 2 if is_line else _EDGE / 2
+            edge = self.ink if is_line else _rim(color)
             for x, y, rx, ry in ellipses:
                 self._draw.ellipse(self._box(x, y, rx + margin, ry + margin), _whole(edge))
             for x, y, rx, ry in ellipses:
@@ -146,8 +159,8 @@ class Brush:
     def bars(self, bars: Iterable[tuple[float, float, float, float]], color: Color) -> None:
         """Fill the union of rounded bars (left, top, right, bottom), outlined as one shape."""
         several = list(bars)
-        margin = OUTLINE * 0.5 if self.is_line else 0.6 if self.style == "watercolor" else 0.0
-        edge = self._ink if self.is_line else mix(color, (30, 30, 60), 0.3)
+        margin = {"line": OUTLINE / 2, "watercolor": _EDGE / 2}.get(self.style, 0.0)
+        edge = self.ink if self.is_line else _rim(color)
         for grow, fill in ((margin, edge), (-margin, color)) if margin else ((0.0, color),):
             for left, top, right, bottom in several:
                 radius = (min(right - left, bottom - top) / 2 + grow) * self._unit
@@ -156,25 +169,72 @@ class Brush:
 
     def stroke(self, points: Sequence[Point], color: Color, width: float) -> None:
         """Draw a line; drawings draw it in ink."""
+        if self.is_line:
+            color, width = self.ink, max(width, OUTLINE)
+        elif self.is_pixel:
+            width = max(width, BLOCK)
         pixels = max(1, round(width * self._unit))
-        self._draw.line(
-            self._scaled(points), _whole(self._ink if self.is_line else color), pixels, "curve"
-        )
+        self._draw.line(self._scaled(points), _whole(color), pixels, "curve")
 
     def dot(self, x: float, y: float, radius: float, color: Color, alpha: float = 255) -> None:
         """Fill a circle without an outline, in its own colour in every style."""
+        if self.is_pixel:
+            radius = max(radius, 0.6 * BLOCK)
         self._draw.ellipse(self._box(x, y, radius, radius), _whole(color, alpha))
 
     def plain(self, points: Sequence[Point], color: Color, alpha: float = 255) -> None:
         """Fill a polygon without an outline, in its own colour in every style."""
         self._draw.polygon(self._scaled(points), _whole(color, alpha))
 
+    def fleck(self, x: float, y: float, radius: float, color: Color, *, points: int = 0) -> None:
+        """A flake of snow or a flower, or a star of some points, in its own colour in every style; small as it is, it
+        must be seen: in pixel art it takes whole blocks.
+        """
+        if self.is_pixel:
+            column, row = int(x // BLOCK), int(y // BLOCK)
+            self._block(column, row, 1, 1, color)
+            if points and radius > 3:
+                self._block(column - 1, row, 3, 1, color)
+                self._block(column, row - 1, 1, 3, color)
+        elif points:
+            turns = (number * math.pi / points for number in range(2 * points))
+            lengths = (radius * (0.42 if number % 2 else 1.35) for number in range(2 * points))
+            self.plain(
+                [
+                    (x + length * math.sin(turn), y - length * math.cos(turn))
+                    for turn, length in zip(turns, lengths, strict=True)
+                ],
+                color,
+            )
+        else:
+            self.dot(x, y, radius, color)
+
+    def drop(self, x: float, y: float, length: float, width: float, color: Color) -> None:
+        """A drop of rain that falls aslant, in its own colour in every style; in pixel art whole blocks."""
+        if self.is_pixel:
+            self._block(int(x // BLOCK), int(y // BLOCK), 1, max(2, round(length / BLOCK)), color)
+            return
+        end = (x - 0.35 * length, y + length)
+        pixels = max(1, round(width * self._unit))
+        self._draw.line(self._scaled([(x, y), end]), _whole(color), pixels)
+        for place in ((x, y), end):
+            self.dot(*place, width / 2, color)
+
+    def _block(self, column: int, row: int, width: int, height: int, color: Color) -> None:
+        left, top = column * BLOCK, row * BLOCK
+        right, bottom = left + width * BLOCK, top + height * BLOCK
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        # the far edges belong to Pillow's polygons
+        scaled = [(x * self._unit, y * self._unit) for x, y in corners]
+        box = (*scaled[0], scaled[2][0] - 1, scaled[2][1] - 1)
+        self._draw.rectangle(box, _whole(color))
+
     # --- light
 
     def sky(self, colors: Sequence[Color], stops: Sequence[float], bottom: float) -> None:
         """Fill everything with a gradient down to ``bottom`` and the last colour below."""
         side = self._canvas.height
-        heights = (np.arange(side) + 0.5) / (bottom * self._unit)
+        heights = self._rows(side) / (bottom * self._unit)
         rows = np.stack(
             [np.interp(heights, stops, [c[channel] for c in colors]) for channel in range(3)],
             axis=-1,
@@ -186,7 +246,7 @@ class Brush:
         """Lay a colour over everything below ``top``; stops: (share of the way down, opacity in [0, 255])."""
         side = self._canvas.height
         start = round(top * self._unit)
-        shares = (np.arange(side - start) + 0.5) / max(side - start, 1)
+        shares = (self._rows(side)[start:] - start) / max(side - start, 1)
         alpha = np.interp(shares, [s for s, _ in stops], [a for _, a in stops])
         mask = Image.fromarray(alpha.round().astype(np.uint8)[:, None])
         mask = mask.resize((side, side - start), Image.Resampling.NEAREST)
@@ -195,9 +255,19 @@ class Brush:
     def glow(self, x: float, y: float, radius: float, color: Color, alpha: float) -> None:
         """Light around a point, fading to nothing at ``radius``."""
         side = max(2, round(2 * radius * self._unit))
-        mask = _halo().resize((side, side)).point([round(v * alpha / 255) for v in range(256)])
+        steps = 64 if self.is_pixel else 1
+        levels = [round(v // steps * steps * alpha / 255) for v in range(256)]
+        mask = _halo().resize((side, side)).point(levels)
         corner = (round((x - radius) * self._unit), round((y - radius) * self._unit))
         self._canvas.paste(_whole(color), corner, mask)
+
+    def _rows(self, side: int) -> NDArray[np.floating]:
+        """How far down each row counts as; in pixel art two rows of blocks alike."""
+        rows = np.arange(side)
+        if self.is_pixel:
+            step = 2 * _SUPERSAMPLING
+            return (rows // step + 0.5) * step
+        return rows + 0.5
 
     # --- the picture
 
@@ -211,16 +281,17 @@ class Brush:
         return np.asarray(small)
 
     def _blocks(self) -> NDArray[np.uint8]:
-        """Blocks of 4 units with colours from a coarse palette: hard edges, aligned to every grid of 8."""
-        cells = min(self._size, UNITS // 4)
-        small = self._canvas.resize((cells, cells), Image.Resampling.BOX)
-        colors = np.asarray(small).astype(np.float32)
-        levels = np.round(colors / 255 * 7) / 7 * 255
-        return np.asarray(
-            Image.fromarray(levels.round().astype(np.uint8)).resize(
-                (self._size, self._size), Image.Resampling.NEAREST
-            )
-        )
+        """Each block in the colour of most of it: hard edges, aligned to every grid of 8."""
+        cells = self._cells
+        parts = np.asarray(self._canvas).reshape(cells, _SUPERSAMPLING, cells, _SUPERSAMPLING, 3)
+        inner = parts.transpose(0, 2, 4, 1, 3).reshape(cells, cells, 3, -1)
+        colors = np.partition(inner, inner.shape[-1] // 2, axis=-1)[..., inner.shape[-1] // 2]
+        picture = Image.fromarray(np.ascontiguousarray(colors))
+        return np.asarray(picture.resize((self._size, self._size), Image.Resampling.NEAREST))
+
+    def _wash(self, color: Color) -> tuple[int, ...]:
+        """A colour of a watercolour, through which a little of what lies below is seen."""
+        return _whole(color, 248 if self.is_accented else 232)
 
     def _closed(self, scaled: list[Point], color: tuple[int, ...], width: float) -> None:
         pixels = max(1, round(width * self._unit))
@@ -234,6 +305,10 @@ class Brush:
         unit = self._unit
         rx, ry = max(rx, 0.2), max(ry, 0.2)
         return ((x - rx) * unit, (y - ry) * unit, (x + rx) * unit, (y + ry) * unit)
+
+
+def _rim(color: Color) -> Color:
+    return mix(color, (30, 30, 60), 0.34)
 
 
 def _whole(color: Color, alpha: float = 255) -> tuple[int, ...]:

@@ -21,17 +21,17 @@ _TIME: Words = MappingProxyType(
 _WEATHER: Words = MappingProxyType(
     {
         "clear": ("under a clear sky", "in clear weather"),
-        "cloudy": ("with clouds", "under a cloudy sky", "cloudy"),
-        "rain": ("in the rain", "rainy weather", "on a rainy day"),
-        "snow": ("in the snow", "snowy", "in winter", "with falling snow"),
-        "fog": ("in the fog", "foggy", "in the mist", "misty"),
+        "cloudy": ("with clouds", "under a cloudy sky", "in cloudy weather"),
+        "rain": ("in the rain", "in rainy weather", "on a rainy day"),
+        "snow": ("in the snow", "in snowy weather", "in winter", "with falling snow"),
+        "fog": ("in the fog", "in foggy weather", "in the mist"),
     }
 )
 _TERRAIN: Words = MappingProxyType(
     {
         "mountains": ("in the mountains", "near snowy mountains", "with mountains behind"),
-        "hills": ("on green hills", "in the hills", "rolling hills"),
-        "desert": ("in the desert", "among sand dunes", "desert"),
+        "hills": ("on green hills", "in the hills", "among rolling hills"),
+        "desert": ("in the desert", "among sand dunes", "in a desert"),
         "sea": ("by the sea", "on the ocean", "at sea", "in the sea"),
         "city": ("in the city", "in front of a city skyline", "with a city behind"),
         "forest": ("in the forest", "in the woods", "with a forest behind"),
@@ -65,7 +65,7 @@ _SIZE: Words = MappingProxyType(
 )
 _OPENING: Words = MappingProxyType(
     {
-        "flat": ("", "", "", "a flat illustration of ", "an illustration of ", "a picture of "),
+        "flat": ("a flat illustration of ", "an illustration of ", "a flat picture of "),
         "watercolor": (
             "a watercolor painting of ",
             "watercolor of ",
@@ -100,20 +100,23 @@ _EMPTY: Mapping[str, str] = MappingProxyType(
 
 _KEEPS: Mapping[str, float] = MappingProxyType(
     {
-        "size": 0.75,
-        "color": 0.93,
-        "position": 0.92,
-        "center": 0.7,
-        "companion": 0.93,
-        "companion position": 0.8,
-        "terrain": 0.88,
-        "time": 0.88,
-        "weather": 0.9,
-        "clear": 0.3,
+        "style": 0.93,
+        "size": 0.88,
+        "color": 0.96,
+        "position": 0.97,
+        "center": 0.88,
+        "companion": 0.96,
+        "companion position": 0.95,
+        "terrain": 0.9,
+        "time": 0.9,
+        "weather": 0.93,
+        "clear": 0.86,
         "sky": 0.3,
     }
 )
-"""How often an attribute is told. The eye needs position nearly always; fair weather goes without saying."""
+"""How often an attribute is told: often enough to bind words to what is seen, never always, so that a prompt may leave
+it open. What stands at a side says so nearly always.
+"""
 
 
 def caption(scene: Scene, draw: random.Random) -> str:
@@ -149,6 +152,8 @@ class _Teller:
             draw.shuffle(parts)
         separator = draw.choice((" ", ", "))
         text = "".join([self._head(), *(separator + part for part in parts)])
+        if not self._keeps("style"):
+            return text
         if self._is_full or draw.random() < 0.7:
             return draw.choice(_OPENING[scene.style]) + text
         return f"{text}, {draw.choice(_ENDING[scene.style])}"
@@ -157,14 +162,17 @@ class _Teller:
         scene, draw = self._scene, self._draw
         if scene.subject == NONE:
             return _EMPTY[scene.terrain]
-        text = self._noun(scene.subject, scene.color, scene.size)
+        first = self._noun(scene.subject, scene.color, scene.size)
         if self._keeps("center" if scene.position == "center" else "position"):
-            text += f" {draw.choice(_POSITION[scene.position])}"
-        if scene.companion != NONE and self._keeps("companion"):
-            text += f" and {self._noun(scene.companion, scene.companion_color, 'normal')}"
-            if self._keeps("companion position"):
-                text += f" {draw.choice(_POSITION[scene.companion_position])}"
-        return text
+            first += f" {draw.choice(_POSITION[scene.position])}"
+        if scene.companion == NONE or not self._keeps("companion"):
+            return first
+        second = self._noun(scene.companion, scene.companion_color, "normal")
+        if self._keeps("companion position"):
+            second += f" {draw.choice(_POSITION[scene.companion_position])}"
+        if not self._is_full and draw.random() < 0.3:
+            first, second = second, first
+        return f"{first} and {second}"
 
     def _noun(self, subject: str, color: str, size: str) -> str:
         words = []

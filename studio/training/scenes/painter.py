@@ -71,6 +71,14 @@ _GROUND: Mapping[str, Color] = MappingProxyType(
 )
 _SNOW: Color = (240, 244, 252)
 _WHITE: Color = (255, 255, 255)
+_SCALES: Mapping[str, float] = MappingProxyType(
+    {"small": 0.84, "beside": 0.98, "normal": 1.1, "big": 1.42}
+)
+"""Of subjects by size, and of those that stand beside another."""
+_HEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"lighthouse": 67, "windmill": 64, "castle": 55, "snowman": 55, "pine": 50}
+)
+"""Of the tall ones, which would else grow out of the picture."""
 _FACADES: tuple[Color, ...] = ((126, 136, 160), (150, 140, 150), (110, 128, 150), (164, 150, 140))
 _FLOWERS: tuple[Color, ...] = ((236, 80, 96), (250, 220, 70), (250, 250, 245), (180, 110, 210))
 
@@ -103,7 +111,6 @@ class _Painter:
         is_night = scene.time == "night"
         ink: Color = (238, 238, 222) if is_night else (40, 36, 52)
         self._brush = Brush(size, scene.style, ink, _PAPER[scene.time])
-        self._ink = ink
         self._is_night = is_night
         self._is_snowy = scene.weather == "snow"
         self._is_line = scene.style == "line"
@@ -122,10 +129,10 @@ class _Painter:
             "forest": self._forest,
             "meadow": self._meadow,
         }[scene.terrain]()
+        # most of the weather lies behind the subjects, so that their colours stay their own
+        self._weather(is_near=False)
         self._subjects()
-        {"fog": self._fog, "rain": self._rain, "snow": self._snow}.get(
-            scene.weather, lambda: None
-        )()
+        self._weather(is_near=True)
         return self._brush.finish(self._draw.randrange(16))
 
     def _lit(self, color: Color, strength: float = 1.0, haze: float = 0.0) -> Color:
@@ -167,20 +174,11 @@ class _Painter:
         if self._scene.weather not in ("clear", "cloudy"):
             return
         draw = self._draw
-        for _ in range(draw.randint(14, 22)):
-            x, y, radius = draw.uniform(3, 125), draw.uniform(3, 62), draw.uniform(1.0, 1.9)
-            long, short = radius * 1.5, radius * 0.45
-            points = [
-                (x, y - long),
-                (x + short, y - short),
-                (x + long, y),
-                (x + short, y + short),
-                (x, y + long),
-                (x - short, y + short),
-                (x - long, y),
-                (x - short, y - short),
-            ]
-            self._brush.plain(points, (255, 248, 214))
+        # one in each of some fields, so that they are spread as over a sky
+        for field in draw.sample(range(18), draw.randint(10, 13)):
+            x = (field % 6 + draw.uniform(0.2, 0.8)) * UNITS / 6
+            y = (field // 6 + draw.uniform(0.2, 0.8)) * 20 + 2
+            self._brush.fleck(x, y, draw.uniform(2.4, 3.8), (255, 248, 190), points=4)
 
     def _moon(self, x: float, y: float, radius: float) -> None:
         brush = self._brush
@@ -222,9 +220,9 @@ class _Painter:
             for number in range(8):
                 angle = number * math.pi / 4
                 ux, uy = math.cos(angle), math.sin(angle)
-                near, far = radius * 1.4, radius * 1.85
+                near, far = radius * 1.45, radius * 1.9
                 ray = [(x + ux * near, y + uy * near), (x + ux * far, y + uy * far)]
-                brush.stroke(ray, self._ink, 2)
+                brush.stroke(ray, brush.ink, 3)
             return
         fade = 0.5 if scene.weather in ("rain", "fog", "snow") else 0.0
         brush.glow(x, y, radius * 3, color, 190 * (1 - fade))
@@ -315,28 +313,28 @@ class _Painter:
             brush.veil(horizon, _WHITE, ((0, 50), (0.4, 0)))
             brush.veil(horizon, (0, 10, 60), ((0, 0), (0.4, 0), (1, 70)))
         crest = mix(color, _WHITE, 0.4)
-        for row in range(4):
-            y = horizon + 9 + row * 11 + draw.uniform(-2, 2)
-            x = draw.uniform(0, 20)
+        for row in range(3):
+            y = horizon + 11 + row * 14 + draw.uniform(-2, 2)
+            x = draw.uniform(0, 24)
             while x < UNITS:
-                width = draw.uniform(10, 16)
+                width = draw.uniform(13, 18)
                 wave = [
-                    (x + width * part / 6, y - 2.4 * math.sin(part * math.pi / 6))
+                    (x + width * part / 6, y - 3 * math.sin(part * math.pi / 6))
                     for part in range(7)
                 ]
-                brush.stroke(wave, crest, 1.8)
-                x += width + draw.uniform(12, 26)
+                brush.stroke(wave, crest, 2.6)
+                x += width + draw.uniform(20, 34)
 
     def _city(self) -> None:
         draw, brush = self._draw, self._brush
         is_bright = self._is_night or self._scene.time == "sunset"
         window: Color = (255, 220, 110) if is_bright else (222, 236, 248)
         if self._is_line and not self._is_night:
-            window = self._ink
+            window = brush.ink
         for row in range(2):
             x = -4.0
             while x < UNITS:
-                width = draw.uniform(13, 20)
+                width = draw.uniform(16, 24)
                 height = draw.uniform(28, 62) - 18 * row
                 facade = mix(draw.choice(_FACADES), (210, 216, 228), 0.4 - 0.4 * row)
                 top = self._ground_y - height
@@ -348,58 +346,69 @@ class _Painter:
         brush.band(self._jitter(4, self._ground_y - 1, 2), ground)
 
     def _windows(self, x: float, top: float, width: float, color: Color) -> None:
-        for row in range(int(top) + 5, int(self._ground_y) - 6, 8):
-            for share in (0.2, 0.58):
-                if self._draw.random() < 0.75:
-                    left, right = x + width * share, x + width * (share + 0.23)
+        for row in range(int(top) + 5, int(self._ground_y) - 7, 10):
+            for share in (0.16, 0.58):
+                if self._draw.random() < 0.7:
+                    left, right = x + width * share, x + width * (share + 0.28)
                     self._brush.plain(
-                        [(left, row), (right, row), (right, row + 3.8), (left, row + 3.8)], color
+                        [(left, row), (right, row), (right, row + 5), (left, row + 5)], color
                     )
 
     def _forest(self) -> None:
-        draw, brush = self._draw, self._brush
+        brush = self._brush
         for row in range(2):
-            x, base = draw.uniform(-8, 4), 90 + 8 * row
-            color = mix((52, 104, 84), (36, 92, 60), row)
-            while x < UNITS + 8:
-                height = draw.uniform(30, 44) - 4 * row
-                draw_pine(
-                    self._easel(x, base, 1.0),
-                    height,
-                    self._lit(color, 1, 0.3 - 0.25 * row),
-                    tiers=2,
-                )
-                x += draw.uniform(11, 17)
+            base = 90 + 8 * row
             ground = self._ground if row else mix(self._ground, (120, 160, 130), 0.4)
             shade = self._lit(self._cover(ground), 1, 0.0 if row else 0.25)
+            if self._is_line:
+                # few trees on their trunks: lines this thick would make one tangle of two rows
+                if row:
+                    brush.band(self._jitter(4, base - 6, 2), shade)
+                    self._pines(base - 3, 12, 30, shade, tiers=3)
+                continue
+            color = mix((52, 104, 84), (36, 92, 60), row)
+            green = self._lit(color, 1, 0.3 - 0.25 * row)
+            self._pines(base, -4 * row, 17, green, tiers=2)
             brush.band(self._jitter(4, base - 3, 2), shade)
+
+    def _pines(
+        self, base: float, taller: float, stride: float, color: Color, *, tiers: int
+    ) -> None:
+        draw = self._draw
+        x = draw.uniform(-8, 4)
+        while x < UNITS + 8:
+            easel = self._easel(x, base, 1.0)
+            draw_pine(easel, draw.uniform(30, 44) + taller, color, tiers=tiers)
+            x += draw.uniform(0.82, 1.18) * stride
 
     def _meadow(self) -> None:
         draw, brush = self._draw, self._brush
         brush.band(self._jitter(4, 76, 3), self._lit(self._cover((108, 168, 92)), 1, 0.2))
         brush.band(self._jitter(4, 86, 3), self._lit(self._cover(self._ground)))
-        for _ in range(26):
-            x, y = draw.uniform(2, 126), draw.uniform(92, 125)
-            color, radius = draw.choice(_FLOWERS), 1.5 + (y - 90) / 22
-            brush.dot(x, y, radius, self._lit(color, 0.5))
-            brush.dot(x, y, radius * 0.4, self._lit((250, 214, 90), 0.5))
+        for field in draw.sample(range(24), 16):
+            x = (field % 8 + draw.uniform(0.15, 0.85)) * UNITS / 8
+            y = 92 + (field // 8 + draw.uniform(0.15, 0.85)) * 11
+            brush.fleck(x, y, 2.2 + (y - 90) / 22, self._lit(draw.choice(_FLOWERS), 0.4))
 
     # --- subjects
 
     def _subjects(self) -> None:
         scene = self._scene
         if scene.companion != NONE:
-            self._subject(scene.companion, scene.companion_color, scene.companion_position, "small")
+            self._subject(
+                scene.companion, scene.companion_color, scene.companion_position, "beside"
+            )
         if scene.subject != NONE:
             self._subject(scene.subject, scene.color, scene.position, scene.size)
 
     def _subject(self, kind: str, color: str, position: str, size: str) -> None:
         draw, brush = self._draw, self._brush
-        scale = {"small": 0.84, "normal": 1.1, "big": 1.4}[size] * draw.uniform(0.95, 1.05)
-        if self._scene.style == "pixel":
-            scale *= 1.12
+        scale = _SCALES[size] * draw.uniform(0.95, 1.05)
+        # blocks and thick lines swallow what is fine
+        scale *= {"pixel": 1.2, "line": 1.12}.get(self._scene.style, 1)
         low, high = {"left": (27, 36), "center": (60, 68), "right": (92, 101)}[position]
         x, y = draw.uniform(low, high), self._ground_y + draw.uniform(4, 10)
+        scale = min(scale, (y - 4) / _HEIGHTS.get(kind, 1))
         brush.is_accented = True
         if kind == "sailboat":
             y = self._ground_y + draw.uniform(6, 14)
@@ -423,7 +432,7 @@ class _Painter:
         self._brush.plain(points, (20, 24, 50), 50)
 
     def _easel(self, x: float, y: float, scale: float) -> Easel:
-        strength = 0.62 * (0.7 if self._is_night else 0.85)
+        strength = 0.38
         scene = self._scene
         return Easel(
             self._brush,
@@ -439,33 +448,43 @@ class _Painter:
 
     # --- weather
 
-    def _fog(self) -> None:
+    def _weather(self, *, is_near: bool) -> None:
+        falling = {"fog": self._fog, "rain": self._rain, "snow": self._snow}
+        if self._scene.weather in falling:
+            falling[self._scene.weather](is_near=is_near)
+
+    def _fog(self, *, is_near: bool) -> None:
         draw = self._draw
         color = mix(_HAZE[self._scene.time], (226, 230, 236), 0.4)
         if self._is_line:
             color = _PAPER[self._scene.time]
-        self._brush.veil(40, color, ((0, 0), (0.35, 150), (0.6, 90), (1, 40)))
-        for _ in range(5):
-            x, y = draw.uniform(-30, 80), draw.uniform(54, 112)
-            width, height = draw.uniform(50, 86), draw.uniform(5, 8)
-            self._brush.plain(_pill(x, y, width, height), mix(color, _WHITE, 0.25), 125)
+        if not is_near:
+            self._brush.veil(36, color, ((0, 0), (0.4, 190), (0.65, 150), (1, 60)))
+        for _ in range(2 if is_near else 4):
+            x = draw.uniform(-30, 80)
+            y = draw.uniform(94, 112) if is_near else draw.uniform(50, 88)
+            width, height = draw.uniform(54, 86), draw.uniform(7, 10)
+            self._brush.plain(_pill(x, y, width, height), mix(color, _WHITE, 0.35), 150)
 
-    def _rain(self) -> None:
-        draw = self._draw
-        color: Color = (165, 185, 232) if self._is_night else (222, 234, 248)
-        if self._is_line:
-            color = self._ink
-        for _ in range(34):
-            x, y, length = draw.uniform(-2, 130), draw.uniform(22, 122), draw.uniform(8, 11)
-            self._brush.stroke([(x, y), (x - 0.3 * length, y + length)], color, 1.7)
+    def _rain(self, *, is_near: bool) -> None:
+        color: Color = (150, 184, 250) if self._is_night else (232, 242, 255)
+        if self._is_line and not self._is_night:
+            color = (70, 120, 214)
+        for x, y in self._spread(is_near):
+            self._brush.drop(x, y, self._draw.uniform(9, 13), 2.7, color)
 
-    def _snow(self) -> None:
+    def _snow(self, *, is_near: bool) -> None:
+        color: Color = (110, 160, 230) if self._is_line and not self._is_night else _WHITE
+        for x, y in self._spread(is_near):
+            self._brush.fleck(x, y, self._draw.uniform(2.0, 3.0), color)
+
+    def _spread(self, is_near: bool) -> list[Point]:
+        """Places all over the picture, no two of them close; near ones are few."""
         draw = self._draw
-        color: Color = self._ink if self._is_line and not self._is_night else _WHITE
-        for _ in range(38):
-            self._brush.dot(
-                draw.uniform(0, 128), draw.uniform(0, 126), draw.uniform(1.3, 2.3), color, 240
-            )
+        return [
+            ((field % 6 + draw.random()) * UNITS / 6, (field // 6 + draw.random()) * UNITS / 6)
+            for field in draw.sample(range(36), 6 if is_near else 24)
+        ]
 
 
 def _between(start: Point, end: Point, share: float) -> Point:
