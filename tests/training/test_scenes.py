@@ -33,7 +33,7 @@ from studio.training.scenes.attributes import (
     WEATHERS,
 )
 from studio.training.scenes.captions import vocabulary
-from studio.training.scenes.painter import paint
+from studio.training.scenes.painter import paint, scribble
 
 _PRINT = """
 import hashlib
@@ -233,3 +233,53 @@ def test_a_scene_is_the_same_at_every_size(size: int) -> None:
         ]
     )
     assert np.abs(averaged - small).mean() < 8
+
+
+_DRAWING = {"style": "line", "time": "day", "weather": "cloudy", "position": "left"}
+
+
+def _on_ink(drawn: int, painted: int) -> float:
+    """Which share of one address' scribble lies within 3 pixels of the ink of another's drawing."""
+    strokes = scribble(scene(4, drawn, _DRAWING), 4, drawn) > 127
+    grey = Image.fromarray(paint(scene(4, painted, _DRAWING), 4, painted)).convert("L")
+    ink = np.asarray(grey.filter(ImageFilter.MinFilter(7))) < 96
+    return float(ink[strokes].mean())
+
+
+def test_a_scribble_follows_the_lines_of_its_picture() -> None:
+    own = [_on_ink(index, index) for index in range(20)]
+    assert min(own) > 0.85
+    assert np.mean([_on_ink(index, index + 1) for index in range(20)]) < np.mean(own) - 0.15
+
+
+def test_a_scribble_is_the_same_at_every_call_and_size_and_white_on_black() -> None:
+    for style in STYLES:
+        one = scene(4, 1, {"style": style})
+        found = scribble(one, 4, 1)
+        assert found.dtype == np.uint8
+        assert found.shape == (128, 128)
+        assert np.array_equal(found, scribble(one, 4, 1))
+        assert (found < 32).mean() > 0.6
+        assert (found > 223).mean() > 0.01
+        large = np.asarray(Image.fromarray(scribble(one, 4, 1, 256)).reduce(2))
+        assert np.abs(large.astype(int) - found).mean() < 6
+
+
+def test_scribbles_are_drawn_with_thin_and_with_thick_brushes() -> None:
+    def kept(index: int) -> float:
+        strokes = Image.fromarray(scribble(scene(4, index), 4, index)).point(
+            lambda v: 255 * (v > 127)
+        )
+        return float(
+            np.asarray(strokes.filter(ImageFilter.MinFilter(3))).mean() / np.asarray(strokes).mean()
+        )
+
+    shares = [kept(index) for index in range(30)]
+    assert min(shares) < 0.2
+    assert max(shares) > 0.35
+
+
+def test_a_scribble_of_a_blueprint_is_that_of_the_drawing_it_prints() -> None:
+    one = scene(4, 3, {"style": "blueprint", "time": "night"})
+    drawing = replace(one, style="line", time="day")
+    assert np.array_equal(scribble(one, 4, 3), scribble(drawing, 4, 3))

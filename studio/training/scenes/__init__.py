@@ -1,7 +1,7 @@
 """The scene painter: captioned picture-book scenes, drawn by the program, addressed by (seed, index).
 
 ``attributes`` says what a scene shows, ``captions`` puts it into words; ``painter``, which needs numpy and Pillow and
-is not imported here, draws it.
+is not imported here, draws it, as a picture (``paint``) and as somebody might sketch it (``scribble``).
 """
 
 from studio.training.scenes.attributes import (

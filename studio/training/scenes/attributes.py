@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-VERSION = 2
+VERSION = 3
 """Of the scenes and the way they are drawn: those of another version are other pictures."""
 NONE = "none"
 """Of a subject or a colour: there is none."""

@@ -5,6 +5,7 @@ Colours are float triples from 0 to 255, lengths units of the canvas, angles rad
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Iterable, Sequence
@@ -91,14 +92,13 @@ class Brush:
         color: Color,
         *,
         has_outline: bool = True,
-        width: float = OUTLINE,
     ) -> None:
         """Fill a polygon."""
         scaled = self._scaled(points)
         if self.is_line:
             self._draw.polygon(scaled, _whole(color if self.is_accented else self._paper))
             if has_outline:
-                self._closed(scaled, _whole(self.ink), width)
+                self._closed(scaled, _whole(self.ink), OUTLINE)
         elif self.style == "watercolor":
             self._draw.polygon(scaled, self._wash(color))
             if has_outline:
@@ -228,6 +228,10 @@ class Brush:
         scaled = [(x * self._unit, y * self._unit) for x, y in corners]
         box = (*scaled[0], scaled[2][0] - 1, scaled[2][1] - 1)
         self._draw.rectangle(box, _whole(color))
+
+    def group(self) -> contextlib.AbstractContextManager[None]:
+        """What is painted in the block is seen as one shape, such as the trees of a forest."""
+        return contextlib.nullcontext()
 
     # --- light
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from studio.training.scenes.attributes import NONE, Scene, source
 from studio.training.scenes.brush import UNITS, Brush, Color, Point, mix
+from studio.training.scenes.pencil import Pencil
 from studio.training.scenes.subjects import Easel, draw_pine, draw_subject
 
 _SKY: Mapping[str, tuple[Color, Color, Color]] = MappingProxyType(
@@ -87,8 +88,31 @@ def paint(scene: Scene, seed: int, index: int, size: int = 128) -> NDArray[np.ui
     """Draw a scene, uint8 [size, size, 3] in sRGB; everything that it leaves open follows from (seed, index)."""
     draw = source(seed, index, 1)
     if scene.style == "blueprint":
-        return _blueprint(_Painter(replace(scene, style="line", time="day"), draw, size).picture())
-    return _Painter(scene, draw, size).picture()
+        return _blueprint(_picture(_drawn(scene), draw, size))
+    return _picture(scene, draw, size)
+
+
+def scribble(scene: Scene, seed: int, index: int, size: int = 128) -> NDArray[np.uint8]:
+    """What somebody might draw to ask for the picture of the same address, uint8 [size, size], white on black.
+
+    Outlines of the subjects, the lines of the land and perhaps of sun, moon and clouds, by an unsteady hand; how thick
+    and how many follows from (seed, index), too.
+    """
+    pencil = Pencil(size, _drawn(scene).style, source(seed, index, 2))
+    _Painter(_drawn(scene), source(seed, index, 1), pencil).compose()
+    return pencil.drawing()
+
+
+def _drawn(scene: Scene) -> Scene:
+    """What a blueprint is a print of; other scenes as they are."""
+    return replace(scene, style="line", time="day") if scene.style == "blueprint" else scene
+
+
+def _picture(scene: Scene, draw: random.Random, size: int) -> NDArray[np.uint8]:
+    ink: Color = (238, 238, 222) if scene.time == "night" else (40, 36, 52)
+    brush = Brush(size, scene.style, ink, _PAPER[scene.time])
+    _Painter(scene, draw, brush).compose()
+    return brush.finish(draw.randrange(16))
 
 
 def _blueprint(drawing: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,19 +129,18 @@ def _blueprint(drawing: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class _Painter:
-    def __init__(self, scene: Scene, draw: random.Random, size: int) -> None:
+    def __init__(self, scene: Scene, draw: random.Random, brush: Brush) -> None:
         self._scene = scene
         self._draw = draw
-        is_night = scene.time == "night"
-        ink: Color = (238, 238, 222) if is_night else (40, 36, 52)
-        self._brush = Brush(size, scene.style, ink, _PAPER[scene.time])
-        self._is_night = is_night
+        self._brush = brush
+        self._is_night = scene.time == "night"
         self._is_snowy = scene.weather == "snow"
         self._is_line = scene.style == "line"
         self._ground: Color = _GROUND[scene.terrain]
         self._ground_y = draw.uniform(96, 102)
 
-    def picture(self) -> NDArray[np.uint8]:
+    def compose(self) -> None:
+        """Paint everything, from the back to the front."""
         scene = self._scene
         self._sky()
         {
@@ -133,7 +156,6 @@ class _Painter:
         self._weather(is_near=False)
         self._subjects()
         self._weather(is_near=True)
-        return self._brush.finish(self._draw.randrange(16))
 
     def _lit(self, color: Color, strength: float = 1.0, haze: float = 0.0) -> Color:
         """A colour under the light of the hour and the weather."""
@@ -201,7 +223,9 @@ class _Painter:
                 )
                 for t in steps
             ]
-            brush.plain([*points, *inner], pale)
+            brush.is_accented = True
+            brush.polygon([*points, *inner], pale, has_outline=False)
+            brush.is_accented = False
             return
         brush.dot(x, y, radius, pale)
         for dx, dy, share in ((-0.3, -0.2, 0.22), (0.35, 0.25, 0.17), (-0.1, 0.45, 0.14)):
@@ -267,27 +291,30 @@ class _Painter:
     def _mountains(self) -> None:
         draw, brush = self._draw, self._brush
         for row, (haze, rock) in enumerate(((0.45, (120, 136, 170)), (0.12, (98, 108, 138)))):
-            x, base = draw.uniform(-20, 10), 92 + 6 * row
-            while x < UNITS + 10:
-                width, height = draw.uniform(38, 58), draw.uniform(40, 58) - 16 * row
-                peak = (x + width / 2 + draw.uniform(-5, 5), base - height)
-                left, right = (x - 8, base + 6), (x + width + 8, base + 6)
-                brush.polygon([left, peak, right], self._lit(rock, 1, haze))
-                share = 0.36
-                a = _between(peak, left, share)
-                b = _between(peak, right, share)
-                cap = [
-                    peak,
-                    b,
-                    (peak[0] + (b[0] - peak[0]) * 0.4, b[1] - 4),
-                    (peak[0], b[1] + 1),
-                    (peak[0] + (a[0] - peak[0]) * 0.4, a[1] - 4),
-                    a,
-                ]
-                brush.polygon(cap, self._lit(_SNOW, 0.8, haze * 0.4))
-                x += width * draw.uniform(0.75, 0.95)
+            with brush.group():
+                self._peaks(row, self._lit(rock, 1, haze), self._lit(_SNOW, 0.8, haze * 0.4))
         y = self._ground_y - draw.uniform(6, 14)
         brush.band(self._jitter(4, y, 3), self._lit(self._cover(self._ground)))
+
+    def _peaks(self, row: int, rock: Color, snow: Color) -> None:
+        draw, brush = self._draw, self._brush
+        x, base = draw.uniform(-20, 10), 92 + 6 * row
+        while x < UNITS + 10:
+            width, height = draw.uniform(38, 58), draw.uniform(40, 58) - 16 * row
+            peak = (x + width / 2 + draw.uniform(-5, 5), base - height)
+            left, right = (x - 8, base + 6), (x + width + 8, base + 6)
+            brush.polygon([left, peak, right], rock)
+            a, b = _between(peak, left, 0.36), _between(peak, right, 0.36)
+            cap = [
+                peak,
+                b,
+                (peak[0] + (b[0] - peak[0]) * 0.4, b[1] - 4),
+                (peak[0], b[1] + 1),
+                (peak[0] + (a[0] - peak[0]) * 0.4, a[1] - 4),
+                a,
+            ]
+            brush.polygon(cap, snow)
+            x += width * draw.uniform(0.75, 0.95)
 
     def _hills(self) -> None:
         for row in range(3):
@@ -326,24 +353,30 @@ class _Painter:
                 x += width + draw.uniform(20, 34)
 
     def _city(self) -> None:
-        draw, brush = self._draw, self._brush
+        brush = self._brush
         is_bright = self._is_night or self._scene.time == "sunset"
         window: Color = (255, 220, 110) if is_bright else (222, 236, 248)
         if self._is_line and not self._is_night:
             window = brush.ink
         for row in range(2):
-            x = -4.0
-            while x < UNITS:
-                width = draw.uniform(16, 24)
-                height = draw.uniform(28, 62) - 18 * row
-                facade = mix(draw.choice(_FACADES), (210, 216, 228), 0.4 - 0.4 * row)
-                top = self._ground_y - height
-                brush.rectangle(x, top, width, height + 6, self._lit(facade, 1, 0.25 - 0.25 * row))
-                if row == 1 or draw.random() < 0.5:
-                    self._windows(x, top, width, window)
-                x += width + draw.choice((0, 1.5))
+            with brush.group():
+                self._houses(row, window)
         ground = self._lit(self._cover(self._ground))
         brush.band(self._jitter(4, self._ground_y - 1, 2), ground)
+
+    def _houses(self, row: int, window: Color) -> None:
+        draw = self._draw
+        x = -4.0
+        while x < UNITS:
+            width = draw.uniform(16, 24)
+            height = draw.uniform(28, 62) - 18 * row
+            facade = mix(draw.choice(_FACADES), (210, 216, 228), 0.4 - 0.4 * row)
+            top = self._ground_y - height
+            shade = self._lit(facade, 1, 0.25 - 0.25 * row)
+            self._brush.rectangle(x, top, width, height + 6, shade)
+            if row == 1 or draw.random() < 0.5:
+                self._windows(x, top, width, window)
+            x += width + draw.choice((0, 1.5))
 
     def _windows(self, x: float, top: float, width: float, color: Color) -> None:
         for row in range(int(top) + 5, int(self._ground_y) - 7, 10):
@@ -364,11 +397,13 @@ class _Painter:
                 # few trees on their trunks: lines this thick would make one tangle of two rows
                 if row:
                     brush.band(self._jitter(4, base - 6, 2), shade)
-                    self._pines(base - 3, 12, 30, shade, tiers=3)
+                    with brush.group():
+                        self._pines(base - 3, 12, 30, shade, tiers=3)
                 continue
             color = mix((52, 104, 84), (36, 92, 60), row)
             green = self._lit(color, 1, 0.3 - 0.25 * row)
-            self._pines(base, -4 * row, 17, green, tiers=2)
+            with brush.group():
+                self._pines(base, -4 * row, 17, green, tiers=2)
             brush.band(self._jitter(4, base - 3, 2), shade)
 
     def _pines(

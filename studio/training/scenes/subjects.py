@@ -253,8 +253,10 @@ def _windmill(easel: Easel, color: str, draw: random.Random) -> None:
         )
         # pale as the sky may be, a sail is seen by its frame
         if is_framed:
-            easel.polygon(frame, wood, has_outline=False)
-        easel.polygon(sail, easel.lit(pale), has_outline=not is_framed)
+            easel.polygon(frame, wood)
+            easel.brush.plain(easel.at(*sail), easel.lit(pale))
+        else:
+            easel.polygon(sail, easel.lit(pale))
         easel.stroke(arm, wood, 3.4)
     easel.dot(0, hub, 4, easel.brush.ink if easel.brush.is_line else wood)
 
