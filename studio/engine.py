@@ -273,7 +273,8 @@ class Engine:
 
     def _evaluate(self, run: _Run, item: Keyed) -> int:
         """Compute an item's result and store it; return the steps that did not need to run."""
-        run.emit(NodeStarted(run.name, item.id, run.ahead[item.id].from_step, item.passes))
+        from_step = run.ahead[item.id].from_step
+        run.emit(NodeStarted(run.name, item.id, from_step, item.passes, item.key))
         context = _Context(
             self,
             run.cancel,

@@ -64,6 +64,8 @@ class NodeStarted(Event):
     node: str
     from_step: int
     steps: int
+    key: str
+    """Names the result that is being made, in the store and in plans."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ never answered.
                 listens, plans can be had
     worker      state "ready", seconds: torch is imported, models can be run
     refused     what, where, remedy: it cannot work with these settings, and ends
-    started node step progress finished failed done
-                the engine's (``studio.events``); ``step`` and ``progress`` thinned out, the last of a node always sent
+    started node step progress measured finished failed done
+                the engine's (``studio.events``); ``step`` and ``progress`` thinned out, the last of a node always sent;
+                of ``measured`` every one
     preview     node, step, width, height, rgb: the predicted picture after a step, at most 10 a second
     picture     node, output, key, index, count (of the batch), width, height, rgb, full_width, full_height, path,
                 is_saved, pixels_sha256: a picture that a node gave, when the node is finished, or looked at (then with

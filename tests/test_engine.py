@@ -10,7 +10,7 @@ import pytest
 
 from studio.engine import Cancel, Engine
 from studio.errors import OutputError
-from studio.events import Done, Event, Failed, Measured, Preview, Step
+from studio.events import Done, Event, Failed, Measured, NodeStarted, Preview, Step
 from studio.graph import Graph, Node, NodeId
 from studio.plan import Keyed, key_graph
 from studio.store import Store
@@ -298,6 +298,10 @@ def test_a_loop_of_long_specs_counts_and_reports_single_steps(bench: Bench) -> N
     measured = [event for event in bench.events if isinstance(event, Measured)]
     assert [(event.step, event.values["sum"]) for event in measured][:2] == [(1, 1.0), (2, 2.0)]
     assert (done.model_calls, done.nodes["walk"].steps) == (20, 10)
+    # whoever keeps what was measured knows what for
+    keys = {event.node: event.key for event in bench.events if isinstance(event, NodeStarted)}
+    keyed = key_graph(patient(steps=10), bench.toys.types(), ["walk"], context())
+    assert keys["walk"] == next(item.key for item in keyed if item.id == "walk")
 
 
 def test_passing_states_go_when_a_later_one_comes_and_lasting_ones_stay(bench: Bench) -> None:

@@ -6,22 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QColor,
-    QEnterEvent,
-    QFocusEvent,
-    QImage,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPolygonF,
-)
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QWidget
 
 from studio.gui.curves import Curves
+from studio.gui.plot import Plot
 from studio.gui.theme import Theme
 
 _LOW_SHARE = 1e-6
@@ -108,28 +98,15 @@ def _place(area: QRectF, index: int, line: Line, top: float, *, is_log: bool) ->
     return QPointF(area.left() + across * area.width(), area.bottom() - share * area.height())
 
 
-class CurvesPlot(QWidget):
-    """Curves with axes; the mouse, or the arrow keys, read them step by step."""
-
-    read = Signal(str)
-    """What stands at the step under the mouse; "" where there is none."""
+class CurvesPlot(Plot):
+    """Curves of a schedule, which are read step by step."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__(theme, parent)
         self._curves = Curves()
         self._is_training = False
         self._is_log = False
-        self.index: int | None = None
-        """The step that is read."""
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(self.tr("Curves"))
-
-    def sizeHint(self) -> QSize:
-        """As high as eight lines of text."""
-        return QSize(200, 8 * self.fontMetrics().height())
 
     @property
     def is_training(self) -> bool:
@@ -139,13 +116,13 @@ class CurvesPlot(QWidget):
     def show_curves(self, curves: Curves) -> None:
         """Show other curves."""
         self._curves = curves
-        self._tell()
+        self.tell()
 
     def show_training(self, is_training: bool) -> None:
         """Show betas over training, or sigmas over the run."""
         self._is_training = is_training
         self.index = None
-        self._tell()
+        self.tell()
 
     def show_log(self, is_log: bool) -> None:
         """Let equal ratios take equal heights."""
@@ -155,7 +132,8 @@ class CurvesPlot(QWidget):
     def _lines(self) -> list[Line]:
         return lines_of(self._curves, self._theme, is_training=self._is_training)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Say what is shown and what is read."""
         lines = self._lines()
         if self.index is not None and lines:
             self.index = min(self.index, len(lines[0].values) - 1)
@@ -199,79 +177,19 @@ class CurvesPlot(QWidget):
         step = self.tr("step {0} of {1}: ") if index < count - 1 else self.tr("the end: ")
         return step.format(index + 1, count - 1) + ", ".join(values)
 
-    # --- reading
-
-    def _read_at(self, x: float) -> None:
-        lines, area = self._lines(), self._area()
-        if not lines or len(lines[0].values) < 2:
-            return
-        last = len(lines[0].values) - 1
-        share = (x - area.left()) / max(area.width(), 1.0)
-        self.index = min(max(round(share * last), 0), last)
-        self._tell()
-
-    def _read_nothing(self) -> None:
-        self.index = None
-        self._tell()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Read what is under the mouse."""
-        self._read_at(event.position().x())
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        """Begin to read."""
-        self._read_at(event.position().x())
-        super().enterEvent(event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Read no more, unless by keys."""
-        if not self.hasFocus():
-            self._read_nothing()
-        super().leaveEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and Right go from step to step, Home and End to the first and last."""
+    def count(self) -> int:
+        """As many as the first line has values."""
         lines = self._lines()
-        last = len(lines[0].values) - 1 if lines else 0
-        present = self.index if self.index is not None else 0
-        moved = {
-            Qt.Key.Key_Left: present - 1,
-            Qt.Key.Key_Right: present + 1 if self.index is not None else 0,
-            Qt.Key.Key_Home: 0,
-            Qt.Key.Key_End: last,
-        }.get(Qt.Key(event.key()))
-        if moved is None or not lines:
-            super().keyPressEvent(event)
-            return
-        self.index = min(max(moved, 0), last)
-        self._tell()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Read no more."""
-        super().focusOutEvent(event)
-        self._read_nothing()
+        return len(lines[0].values) if lines else 0
 
     # --- painting
 
-    def _area(self) -> QRectF:
-        height = self.fontMetrics().height()
-        left = self.fontMetrics().horizontalAdvance("0000.0") + 6
-        return QRectF(
-            left, height / 2 + 2, self.width() - left - 10, self.height() - 1.5 * height - 8
-        )
-
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the axes, the lines and the step that is read."""
-        theme, area, lines = self._theme, self._area(), self._lines()
+        area, lines = self.area(), self._lines()
         painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.field)
-        painter.setPen(theme.accent if self.hasFocus() else theme.border)
-        painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        self.paint_frame(painter, "" if lines else self.tr("worked out by the worker…"))
         if not lines:
-            painter.setPen(theme.text_dim)
-            painter.drawText(
-                self.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("worked out by the worker…")
-            )
             return
         top = lines[0].top
         self._paint_axes(painter, area, lines[0])

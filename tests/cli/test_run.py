@@ -248,7 +248,7 @@ def test_the_bar_shows_node_step_time_left_and_what_was_reused() -> None:
     text = _shown(
         Started("r", 7, 10),
         Finished("r", "model", "ran", 0, 0, 0.0),
-        NodeStarted("r", "denoise", 4, 20),
+        NodeStarted("r", "denoise", 4, 20, "k"),
         Step("r", "denoise", 5, 20, 2.0),
     )
     assert text == "2/7 denoise [======                  ] 5/20 30 s left, 4 steps reused"
@@ -256,14 +256,14 @@ def test_the_bar_shows_node_step_time_left_and_what_was_reused() -> None:
 
 def test_the_time_left_ignores_the_first_step_which_loads_the_model() -> None:
     steps = [Step("r", "d", 1, 10, 9.0), Step("r", "d", 2, 10, 1.0)]
-    assert "2/10 8.0 s left" in _shown(NodeStarted("r", "d", 0, 10), *steps)
+    assert "2/10 8.0 s left" in _shown(NodeStarted("r", "d", 0, 10, "k"), *steps)
 
 
 def test_the_time_left_ignores_single_slow_steps() -> None:
     steps = [
         Step("r", "d", i, 10, seconds) for i, seconds in enumerate([9.0, 1.0, 1.0, 8.0, 1.0], 1)
     ]
-    assert "5/10 5.0 s left" in _shown(NodeStarted("r", "d", 0, 10), *steps)
+    assert "5/10 5.0 s left" in _shown(NodeStarted("r", "d", 0, 10, "k"), *steps)
 
 
 def test_fast_steps_are_drawn_now_and_then_but_the_last_always() -> None:
@@ -285,12 +285,14 @@ def test_the_bar_leaves_a_summary() -> None:
         "denoise": NodeReport("resumed", 8, 20, 3.0),
         "save": NodeReport("ran", 0, 0, 0.1),
     }
-    text = _shown(NodeStarted("r", "save", 0, 0), Done("r", "ok", 12.3, 12, 8, reports, ()))
+    text = _shown(NodeStarted("r", "save", 0, 0, "k"), Done("r", "ok", 12.3, 12, 8, reports, ()))
     assert text == "done in 12 s: nodes 1 ran, 1 resumed, 1 cached; 12 model calls (8 saved)\n"
 
 
 def test_a_failure_clears_the_line_for_its_message() -> None:
-    assert _shown(NodeStarted("r", "save", 0, 0), Failed("r", "save", "is odd", "save", "")) == ""
+    assert (
+        _shown(NodeStarted("r", "save", 0, 0, "k"), Failed("r", "save", "is odd", "save", "")) == ""
+    )
 
 
 def test_a_note_from_a_signal_stands_beside_the_progress() -> None:

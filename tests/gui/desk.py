@@ -23,6 +23,7 @@ from studio.resources import resource
 
 TEXT_TO_IMAGE = resource().parent / "workflows" / "text-to-image.json"
 INPAINT = TEXT_TO_IMAGE.with_name("inpaint.json")
+TRAIN = TEXT_TO_IMAGE.with_name("train-pixel.json")
 
 
 @dataclass

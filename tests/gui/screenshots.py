@@ -96,6 +96,7 @@ class Scenes:
         self._grab("start")
         self._text_to_image()
         self._inpaint()
+        self._training()
         self._keys()
         for page in self._window.documents.pages:
             page.document.save(Path(tempfile.mkdtemp()) / "kept.json")
@@ -186,6 +187,24 @@ class Scenes:
         panels.mask.feather_changed.emit(6.0)
         self._grab("mask")
         panels.painting.stop()
+
+    def _training(self) -> None:
+        from studio.gui.edits import set_param
+        from tests.gui.desk import TRAIN, front
+
+        window = self._window
+        window.documents.open_template(TRAIN)
+        page = front(window)
+        w = page.document.workflow
+        for name, value in (("steps", 200), ("sample_every", 40), ("samples", 16)):
+            w = set_param(w, "train", name, value)
+        page.document.edit(w, "A short training")
+        page.canvas.select(["train"])
+        window.run()
+        self._wait(lambda: page.watch.states()["train"].step >= 125)
+        self._grab("training")
+        window.cancel()
+        self._wait(lambda: not window.is_running())
 
     def _keys(self) -> None:
         if self.names is not None:

@@ -104,7 +104,7 @@ def plot(qtbot: QtBot) -> CurvesPlot:
 
 
 def test_the_mouse_reads_step_sigma_and_timestep(plot: CurvesPlot) -> None:
-    area = plot._area()
+    area = plot.area()
     hands.move(plot, QPointF(area.left() + area.width() / 4, area.center().y()))
     assert plot.words() == "step 2 of 4: sigma 4, timestep 600"
     hands.move(plot, QPointF(area.right(), area.center().y()))

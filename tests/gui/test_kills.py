@@ -183,6 +183,7 @@ while True:
 PIXELS = "AAAA" * 65536
 FLOODS: dict[str, dict[str, object]] = {
     "steps": {"event": "step", "node": "denoise", "step": 3, "steps": 9, "seconds": 0.1},
+    "measures": {"event": "measured", "node": "denoise", "step": 3, "values": {"loss": 0.5}},
     "nodes": {"event": "finished", "node": "prompt", "status": "ran", "from_step": 0, "steps": 0,
               "seconds": 0.1},
     "failures": {"event": "failed", "node": "prompt", "what": "fell", "where": "prompt",

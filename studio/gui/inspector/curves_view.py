@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
 from studio.gui.curve_plot import CurvesPlot
 from studio.gui.curves import Curves
 from studio.gui.inspector.words import label
+from studio.gui.plot import switch
 from studio.gui.theme import Theme
 
 
@@ -16,11 +17,11 @@ class CurvesView(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.plot = CurvesPlot(theme)
-        self.run = _switch(self.tr("Sigmas"), self.tr("Noise level before each step of the run"))
-        self.training = _switch(
+        self.run = switch(self.tr("Sigmas"), self.tr("Noise level before each step of the run"))
+        self.training = switch(
             self.tr("Betas"), self.tr("Variance added, and what is left, over training")
         )
-        self.log = _switch(self.tr("Log"), self.tr("Equal ratios take equal heights"))
+        self.log = switch(self.tr("Log"), self.tr("Equal ratios take equal heights"))
         self._group = QButtonGroup(self)
         for button in (self.run, self.training):
             self._group.addButton(button)
@@ -51,14 +52,3 @@ class CurvesView(QWidget):
             self.run.setChecked(True)
         self.log.setVisible(not curves.guidance)
         self.plot.show_curves(curves)
-
-
-def _switch(text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setCheckable(True)
-    button.setAutoRaise(True)
-    button.setToolTip(tip)
-    button.setAccessibleName(text)
-    button.setAccessibleDescription(tip)
-    return button

@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from studio.gui.running.inbox import Event, Inbox
+from studio.gui.running.measures import Measures
 from studio.gui.running.pictured import image_of, pictured
 from studio.gui.running.planner import Planner, Request
 from studio.gui.running.queue import Answer, Ended, Ending, Job, Queue
@@ -100,6 +101,8 @@ class Watch(QObject):
         self.name = name
         """Under which the past is kept, for a document without a file."""
         self.tracker = Tracker()
+        self.measures = Measures()
+        """The numbers of its nodes' steps, of what ran last."""
         self.outcome = Outcome()
         self.has_run = False
         """Whether a run of this document came to its end in this window."""
@@ -491,6 +494,7 @@ class Runner(QObject):
             return
         if watch is not None:
             watch.tracker.event(event)
+            watch.measures.event(event)
         if name == "failed":
             failure = failure_of(event)
             if watch is not None:

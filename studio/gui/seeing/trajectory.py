@@ -60,6 +60,7 @@ class Trajectory(QObject):
         """Of the result whose trajectory was asked for last."""
         self._picture = 0
         self._is_running = False
+        self._gives_way = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SCRUB_MS)
@@ -97,18 +98,24 @@ class Trajectory(QObject):
         chosen = [name for name in loops if name in page.selection] or loops[-1:]
         name = chosen[0] if chosen else ""
         # whoever paints needs the room for the picture
-        self._scrubber.setVisible(bool(name) and not self._showing.is_held)
+        is_free = not self._showing.is_held and not self._gives_way
+        self._scrubber.setVisible(bool(name) and is_free)
         if name != self._loop:
             self._forget()
             self._loop = name
             self._planned(page.watch.outcome)
+
+    def give_way(self, gives_way: bool) -> None:
+        """Leave the room to something else, or take it again."""
+        self._gives_way = gives_way
+        self.follow()
 
     def _loops(self, page: Page) -> list[str]:
         """The loops of the document, those inside groups as the plan names them."""
         found = [
             str(node.id)
             for node in page.document.workflow.graph
-            if node.type in self._types and _has_trajectory(self._types[node.type])
+            if node.type in self._types and has_trajectory(self._types[node.type])
         ]
         plan = page.watch.outcome.plan
         inside = [str(one.node) for one in plan.nodes if "/" in one.node] if plan else []
@@ -116,7 +123,7 @@ class Trajectory(QObject):
         return found + [
             name
             for name in inside
-            if types[name] in self._types and _has_trajectory(self._types[types[name]])
+            if types[name] in self._types and has_trajectory(self._types[types[name]])
         ]
 
     def _forget(self) -> None:
@@ -387,7 +394,7 @@ def write_film(
     )
 
 
-def _has_trajectory(declared: NodeType) -> bool:
+def has_trajectory(declared: NodeType) -> bool:
     """Whether the states of a node are pictures on their way; those of a training are networks."""
     gives_latents = any(issubclass(port.type, Latents) for port in declared.outputs)
     return declared.kind is NodeKind.LOOP and gives_latents

@@ -25,7 +25,9 @@ from studio.gui.seeing.compare_panel import ComparePanel
 from studio.gui.seeing.comparing import Comparing
 from studio.gui.seeing.gallery import Gallery
 from studio.gui.seeing.history import History
+from studio.gui.seeing.learning import Learning
 from studio.gui.seeing.mask_editor import MaskEditor
+from studio.gui.seeing.measure_view import MeasureView
 from studio.gui.seeing.painting import Painting
 from studio.gui.seeing.recalling import Recalling
 from studio.gui.seeing.scrubber import Scrubber
@@ -79,6 +81,7 @@ class Panels(QObject):
         self.viewer = Viewer(theme)
         self.mask = MaskEditor(self.viewer, theme)
         self.scrubber = Scrubber(theme)
+        self.measures = MeasureView(theme)
         book = SeedBook()
         self.inspector = Inspector(self._empty, theme, book)
         self.form = FormPanel(self._empty, theme, book)
@@ -96,6 +99,7 @@ class Panels(QObject):
         )
         self.painting = Painting(self.mask, self.showing, runner, theme, self)
         self.trajectory = Trajectory(self.scrubber, self.showing, runner, types, self)
+        self.learning = Learning(self.measures, self.showing, self)
         self.docks = Docks(window, self._widgets(), self._give_keyboard)
         self.actions_ = Actions(window, self._table())
         self._connect()
@@ -109,6 +113,7 @@ class Panels(QObject):
         column.addWidget(self.mask)
         column.addWidget(self.viewer, 1)
         column.addWidget(self.scrubber)
+        column.addWidget(self.measures)
         return {
             "library": (self.tr("Library"), self.library),
             "outline": (self.tr("Outline"), self.outline),
@@ -154,6 +159,7 @@ class Panels(QObject):
             self.viewer,
             self.painting,
             self.scrubber,
+            self.measures,
             self.inspector,
             self.form,
             self.library,
@@ -191,6 +197,9 @@ class Panels(QObject):
         self.painting.began.connect(self.trajectory.follow)
         self.painting.ended.connect(self.trajectory.follow)
         self.trajectory.branched.connect(self._branched)
+        for changed in (self.painting.began, self.painting.ended):
+            changed.connect(self.learning.follow)
+        self.learning.shown.connect(self.trajectory.give_way)
         self.inspector.painting_requested.connect(self.painting.paint)
         self.inspector.node_requested.connect(self._reveal)
         self.inspector.form_toggled.connect(self.form.toggle)
@@ -266,7 +275,14 @@ class Panels(QObject):
         self.inspector.set_document(document)
         self.form.set_document(document)
         self.outline.set_document(document)
-        for part in (self.painting, self.trajectory, self.comparing, self.recalling, self.showing):
+        for part in (
+            self.painting,
+            self.learning,
+            self.trajectory,
+            self.comparing,
+            self.recalling,
+            self.showing,
+        ):
             part.show_page(page)
         if page is None:
             return
@@ -298,6 +314,7 @@ class Panels(QObject):
         self.inspector.show_nodes(names, canvas.group_path)
         self.outline.select(shown)
         self.painting.stop_unless(shown)
+        self.learning.follow()
         self.trajectory.follow()
 
     def _ended(self, event: Mapping[str, object]) -> None:
