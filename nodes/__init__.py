@@ -53,7 +53,13 @@ from nodes.schedule import (
     scheduler,
 )
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
-from nodes.training import TrainDiffusion, TrainLora, new_unet, save_model
+from nodes.training import (
+    TrainDiffusion,
+    TrainLora,
+    new_text_encoder,
+    new_unet,
+    save_model,
+)
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
 from nodes.vae import latents_to_pixels, vae_decode, vae_encode
 from nodes.value import (
@@ -123,6 +129,7 @@ __all__ = [
     "mask_from_color",
     "mask_switch",
     "mask_window",
+    "new_text_encoder",
     "new_unet",
     "noise_source",
     "noise_variation",

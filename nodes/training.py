@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple, cast
 
 from studio.errors import GraphError, ModelError, NodeError
 from studio.graph import Json, Key, NodeKind, Ref, Value
+from studio.keys import digest
 from studio.registry import (
     Chain,
     Choice,
@@ -41,6 +42,7 @@ from studio.values import (
     ModelFolder,
     ModelRef,
     Network,
+    NewTextEncoder,
     State,
     TextEncoder,
     Trained,
@@ -113,6 +115,40 @@ def new_unet(
     config["attention_head_dim"] = [max(1, width // head_width) for width in widths]
     config["cross_attention_dim"] = text_width
     return Network("UNet2DConditionModel", config)
+
+
+@node(
+    "new_text_encoder",
+    version=1,
+    category="training",
+    kind=NodeKind.DESCRIBE,
+    aliases=("clip", "tokenizer", "untrained"),
+)
+def new_text_encoder(
+    width: Annotated[int, Range(16, 4096, 16)] = 128,
+    layers: Annotated[int, Range(1, 48)] = 3,
+    head_width: Annotated[int, Range(8, 256, 8)] = 32,
+    length: Annotated[int, Range(8, 512, unit="tokens")] = 40,
+    vocabulary: Annotated[int, Range(520, 200_000, unit="tokens")] = 840,
+) -> Annotated[NewTextEncoder, Output("text_encoder")]:
+    """A text encoder that has read nothing yet (CLIP's architecture: Radford et al. 2021), to learn with a new network.
+
+    Its tokenizer is made from the captions of the data set when the training begins.
+
+      width: Of its hidden states: the text_width of the network.
+      layers: Transformer layers.
+      head_width: Channels of an attention head.
+      length: Tokens that it reads at once; longer captions are cut.
+      vocabulary: At most so many tokens, of which 514 are single bytes and the two marks.
+      text_encoder: The encoder, described.
+    """
+    if width % head_width:
+        raise NodeError(
+            f"width {width} is no multiple of head_width {head_width}",
+            where=".head_width",
+            remedy="choose a divisor of the width",
+        )
+    return NewTextEncoder(width, layers, head_width, length, vocabulary)
 
 
 class Training(NamedTuple):
@@ -190,6 +226,7 @@ class TrainDiffusion(_Taught):
       model: A trained network to go on with, in place of a new one.
       vae: Learn its latents in place of pixels.
       text_encoder: Learn to follow captions, as this encoder reads them; it stays as it is.
+      new_text: A new text encoder, which learns to read captions together with a new network.
       betas: Variance schedule; by default that of the model, or linear from 0.0001 to 0.02 (Ho et al. 2020).
       validation: Pictures that are not learned, to measure by.
       steps: How many steps to take in all.
@@ -225,6 +262,7 @@ class TrainDiffusion(_Taught):
         model: Model | None,
         vae: Vae | None,
         text_encoder: TextEncoder | None,
+        new_text: NewTextEncoder | None,
         betas: Betas | None,
         validation: Dataset | None,
         ctx: Planning,
@@ -271,7 +309,9 @@ class TrainDiffusion(_Taught):
             guidance=guidance,
             validate_every=validate_every,
         )
-        plan = _plan(recipe, dataset, network, model, vae, text_encoder, betas, validation)
+        plan = _plan(
+            recipe, dataset, network, model, vae, text_encoder, new_text, betas, validation
+        )
         uses = {}
         if model is not None and model.ref.result is not None:
             uses["base"] = cast("Ref", model.ref.result)
@@ -416,7 +456,7 @@ class TrainLora(_Taught):
             validate_every=validate_every,
         )
         plan = replace(
-            _plan(recipe, dataset, None, model, vae, text_encoder, None, validation),
+            _plan(recipe, dataset, None, model, vae, text_encoder, None, None, validation),
             adapters=Adapters(rank, alpha, layers),
         )
         rates = Rates(learning_rate, warmup, decay)
@@ -437,6 +477,7 @@ def _plan(
     model: Model | None,
     vae: Vae | None,
     text_encoder: TextEncoder | None,
+    new_text: NewTextEncoder | None,
     betas: Betas | None,
     validation: Dataset | None,
 ) -> Plan:
@@ -453,11 +494,8 @@ def _plan(
     channels = model.latent_channels if model else int(str(config["in_channels"]))
     _check_vae(channels, model.downscale if model else 0, vae)
     reads_text = model.blocks is not None if model else "cross_attention_dim" in config
-    if reads_text != (text_encoder is not None):
-        what = "the network reads text" if reads_text else "the network reads no text"
-        remedy = "link the model's" if reads_text else "unlink it, or give new_unet a text_width"
-        raise GraphError("", "text_encoder", what, remedy=remedy)
-    if text_encoder is not None and not dataset.has_captions:
+    _check_text(config, model, reads_text, text_encoder, new_text)
+    if reads_text and not dataset.has_captions:
         raise GraphError(
             "",
             "dataset",
@@ -492,8 +530,42 @@ def _plan(
         latent_size=dataset.size // downscale,
         vae=vae,
         text_encoder=text_encoder,
+        new_text=new_text,
         validation=validation,
     )
+
+
+def _check_text(
+    config: Mapping[str, Json],
+    model: Model | None,
+    reads_text: bool,
+    text_encoder: TextEncoder | None,
+    new_text: NewTextEncoder | None,
+) -> None:
+    if new_text is not None and model is not None:
+        raise GraphError(
+            "", "new_text", "would forget what the model knows", remedy="link the model's encoder"
+        )
+    count = (text_encoder is not None) + (new_text is not None)
+    if reads_text and count != 1:
+        what = "or new_text: the network reads text, and needs one of the two"
+        raise GraphError("", "text_encoder", what, remedy="link one")
+    if not reads_text and count:
+        port = "text_encoder" if text_encoder is not None else "new_text"
+        raise GraphError(
+            "",
+            port,
+            "the network reads no text",
+            remedy="unlink it, or give new_unet a text_width",
+        )
+    width = config.get("cross_attention_dim")
+    if new_text is not None and new_text.width != width:
+        raise GraphError(
+            "",
+            "new_text",
+            f"is {new_text.width} wide, and the network reads text of width {width}",
+            remedy="give new_unet that text_width",
+        )
 
 
 def _config(network: Network | None) -> Mapping[str, Json]:
@@ -546,8 +618,6 @@ def _betas(config: Mapping[str, Json]) -> tuple[float, ...] | None:
 
 
 def _digest(network: Network | None, model: Model | None) -> str:
-    from studio.keys import digest
-
     return model.ref.digest[:12] if model else digest(network)[:12]
 
 
@@ -562,6 +632,7 @@ def _digest(network: Network | None, model: Model | None) -> str:
 def save_model(
     ctx: Planning,
     trained: Trained,
+    vae: Vae | None,
     name: str = "my-model",
     dtype: Annotated[str, Choice("float16", "bfloat16", "float32")] = "float16",
     replace: bool = False,
@@ -573,6 +644,7 @@ def save_model(
     anything runs.
 
       trained: What a training gives.
+      vae: Written beside it, so that the folder is whole.
       name: In the library; folders are written with /.
       dtype: What the weights are stored in; float16 halves the file.
       replace: Overwrite another model of that name.
@@ -580,8 +652,13 @@ def save_model(
     """
     # while planning, a result is the reference to it
     result = cast("Ref", trained)
+    if vae is not None and vae.ref.result is not None:
+        raise GraphError(
+            "", "vae", "is trained in this graph", remedy="save it by a node of its own"
+        )
+    key = result.key if vae is None else digest([result.key, vae.ref.digest])
     try:
-        ctx.models.refuse_new(name, result.key, is_replacing=replace)
+        ctx.models.refuse_new(name, key, is_replacing=replace)
     except ModelError as error:
         raise error.located(".name") from error.__cause__
-    return ModelFolder(name, result, result.key, dtype, replace)
+    return ModelFolder(name, result, key, dtype, replace, vae.ref if vae else None)

@@ -136,6 +136,8 @@ class Trained(Value):
     """Config of each component, its class under ``_class_name``, and that of the ``scheduler``."""
     card: Mapping[str, Json]
     """How they came about: data, seed, recipe, measurements."""
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Texts by file name of components without weights, such as a ``tokenizer``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,6 +309,8 @@ class ModelFolder(Delivered):
     """What the weights are stored in."""
     is_replacing: bool = False
     """Another model of that name may be overwritten."""
+    vae: ModelRef | None = None
+    """A VAE to lie beside what was trained, so that the folder is whole."""
 
     @property
     def sha256(self) -> tuple[str, ...]:
@@ -388,6 +392,19 @@ class Network(Value):
 
     class_name: str
     config: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class NewTextEncoder(Value):
+    """A text encoder of CLIP's architecture that does not exist yet, nor does its tokenizer."""
+
+    width: int
+    layers: int
+    head_width: int
+    length: int
+    """Tokens that it reads at once, begin and end included."""
+    vocabulary: int
+    """At most so many tokens."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ from studio.values import LORA, ModelFolder, Trained
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WEIGHTS = "diffusion_pytorch_model.safetensors"
+_TRANSFORMERS = frozenset({"text_encoder", "tokenizer"})
+"""Components that transformers defines, not diffusers."""
+_WHOLE = frozenset({"unet", "scheduler", "vae", "text_encoder", "tokenizer"})
+"""What a pipeline that paints from text is made of."""
 
 
 def save_model(made: ModelFolder, library: Library) -> Path:
@@ -42,7 +46,7 @@ def save_model(made: ModelFolder, library: Library) -> Path:
             _write_lora(partial, made, trained)
         else:
             partial.mkdir()
-            _fill(partial, made, trained)
+            _fill(partial, made, _with_vae(made, trained, library))
         if os.path.lexists(target):
             os.rename(target, former)
         os.rename(partial, target)
@@ -63,19 +67,54 @@ def save_model(made: ModelFolder, library: Library) -> Path:
     return target
 
 
+def _with_vae(made: ModelFolder, trained: Trained, library: Library) -> Trained:
+    if made.vae is None:
+        return trained
+    from studio.models.loading import load_module
+
+    component = library.component(made.vae)
+    weights = load_module(component, device="cpu", dtype="float32").state_dict()
+    config = {"_class_name": component.class_name, **component.config}
+    return replace(
+        trained,
+        weights={**trained.weights, "vae": weights},
+        configs={**trained.configs, "vae": config},
+    )
+
+
 def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
     from safetensors.torch import save_file
 
-    index: dict[str, Json] = {"_class_name": "DiffusionPipeline"}
+    names = trained.configs.keys() | trained.files.keys()
+    is_whole = names >= _WHOLE
+    index: dict[str, Json] = {
+        "_class_name": "StableDiffusionPipeline" if is_whole else "DiffusionPipeline"
+    }
+    if is_whole:
+        index |= {
+            "feature_extractor": [None, None],
+            "image_encoder": [None, None],
+            "requires_safety_checker": False,
+            "safety_checker": [None, None],
+        }
     for name, config in trained.configs.items():
-        index[name] = ["diffusers", str(config["_class_name"])]
+        is_foreign = name in _TRANSFORMERS
+        index[name] = ["transformers" if is_foreign else "diffusers", str(config["_class_name"])]
         part = folder / name
         part.mkdir()
         file = "scheduler_config.json" if name == "scheduler" else "config.json"
-        _write_json(part / file, config)
+        _write_json(
+            part / file, {k: v for k, v in config.items() if not is_foreign or k != "_class_name"}
+        )
         if name in trained.weights:
             weights = dict(_stored(trained.weights[name], made.dtype))
-            save_file(weights, part / _WEIGHTS, metadata={"format": "pt"})
+            file = "model" if is_foreign else "diffusion_pytorch_model"
+            save_file(weights, part / f"{file}.safetensors", metadata={"format": "pt"})
+    for name, files in trained.files.items():
+        index[name] = ["transformers", "CLIPTokenizer"]
+        (folder / name).mkdir()
+        for file, text in files.items():
+            (folder / name / file).write_text(text, encoding="utf-8")
     _write_json(folder / "model_index.json", index)
     card = _card(made, trained)
     (folder / "README.md").write_text(_told(card), encoding="utf-8")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
 from torch import Tensor
@@ -22,11 +21,8 @@ from studio.diffusion import noise
 from studio.errors import NodeError
 from studio.training import scenes
 from studio.training.folder import DAMAGE, FORMATS
-from studio.training.scenes import painter
+from studio.training.painting import Pixels, paint, scene_of
 from studio.values import Dataset, PictureFile, PictureFiles, Scenes
-
-Pixels = NDArray[np.uint8]
-"""uint8 [H, W, 3], sRGB."""
 
 _EPOCH = -1000
 """Address of the first epoch's order; those after it lie below."""
@@ -36,9 +32,10 @@ _CACHE_BYTES = 512 << 20
 class Examples:
     """Reads a data set; pictures that were read stay in memory as far as there is room."""
 
-    def __init__(self, dataset: Dataset, seed: int) -> None:
+    def __init__(self, dataset: Dataset, seed: int, cache_bytes: int = _CACHE_BYTES) -> None:
         self.dataset = dataset
         self._seed = seed
+        self._cache_bytes = cache_bytes
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         self._cached_bytes = 0
         self._epoch = -1
@@ -74,7 +71,7 @@ class Examples:
         source = self.dataset.pictures
         if isinstance(source, PictureFiles):
             return source.files[index].caption
-        scene = _scene(source, index)
+        scene = scene_of(source, index)
         if position is None:
             return scenes.full_caption(scene, random.Random(index))
         return scenes.caption(scene, self._chance(position))
@@ -84,7 +81,7 @@ class Examples:
         source = self.dataset.pictures
         if isinstance(source, PictureFiles):
             return source.files[index].label
-        return scenes.class_names().index(_scene(source, index).subject)
+        return scenes.class_names().index(scene_of(source, index).subject)
 
     def verify(self, check: Callable[[int, int], None]) -> None:
         """Decode every file once; raises NodeError that names all that cannot be. ``check`` is told how far it is."""
@@ -116,18 +113,14 @@ class Examples:
             return known
         source = self.dataset.pictures
         if isinstance(source, Scenes):
-            pixels = painter.paint(_scene(source, index), source.seed, index, self.dataset.size)
+            (pixels,) = paint(source, [index], self.dataset.size)
         else:
             pixels = _read(source.files[index], self.dataset.size, source.fit)
         self._cache[index] = pixels
         self._cached_bytes += pixels.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+        while self._cached_bytes > self._cache_bytes and len(self._cache) > 1:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return pixels
-
-
-def _scene(source: Scenes, index: int) -> scenes.Scene:
-    return scenes.scene(source.seed, index, source.given, held_out=source.is_held_out)
 
 
 def _read(file: PictureFile, size: int, fit: str) -> Pixels:

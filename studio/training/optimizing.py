@@ -23,14 +23,18 @@ class Optimizer:
         decayed = matrices
         if kind == "muon":
             # Muon takes matrices: a convolution is one with a row per output channel, in the same memory
-            self._flat = [(w, Parameter(w.detach().view(len(w), -1))) for w in matrices]
+            self._flat = [(w, Parameter(_matrix(w.detach()))) for w in matrices]
             decayed = []
         groups = [
             {"params": decayed, "weight_decay": weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW([group for group in groups if group["params"]], betas=_BETAS)
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                betas=_BETAS,
+                fused=weights[0].is_cuda,
+            )
         ]
         if self._flat:
             flat = [view for _, view in self._flat]
@@ -41,7 +45,7 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """Move the weights, and forget the gradients."""
         for weight, view in self._flat:
-            view.grad = None if weight.grad is None else weight.grad.view(view.shape)
+            view.grad = None if weight.grad is None else _matrix(weight.grad, like=weight)
         for part in self._parts:
             for group in part.param_groups:
                 group["lr"] = rate
@@ -66,6 +70,13 @@ class Optimizer:
             document = part.state_dict()
             document["state"] = {number: dict(_copied(entry)) for number, entry in entries.items()}
             part.load_state_dict(document)
+
+
+def _matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
+    """A weight as a matrix, in the order that ``like`` (else itself) has in memory: so it is the same memory."""
+    if weight.ndim == 4 and not (weight if like is None else like).is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)
+    return weight.reshape(len(weight), -1)
 
 
 def _copied(entry: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from studio.graph import Json
 from studio.keys import digest
-from studio.values import Dataset, ModelRef, Network, Scenes, TextEncoder, Vae
+from studio.values import Dataset, ModelRef, Network, NewTextEncoder, Scenes, TextEncoder, Vae
 
 TARGETS = ("epsilon", "v_prediction", "sample", "flow")
 LOSSES = ("l2", "l1", "huber")
@@ -82,6 +82,8 @@ class Plan:
     latent_size: int
     vae: Vae | None = None
     text_encoder: TextEncoder | None = None
+    new_text: NewTextEncoder | None = None
+    """A text encoder that learns with the network, in place of one that stays as it is."""
     validation: Dataset | None = None
     adapters: Adapters | None = None
     """Learned beside the network, which stays as it is; None: the network itself learns."""

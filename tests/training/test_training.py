@@ -483,3 +483,79 @@ def test_the_announced_model_is_that_of_the_saved_folder(studio: Studio) -> None
     assert saved is not None
     for field in ("in_channels", "latent_channels", "downscale", "latents", "family", "scheduler"):
         assert getattr(announced, field) == getattr(saved, field)
+
+
+# --- a text encoder that learns
+
+
+def reading(**train: object) -> Graph:
+    """A network and a text encoder, both new, on the latents of the starter's VAE."""
+    made = graph(steps=6, **train)
+    made = made.set("data", size=64).set("unet", text_width=32)
+    made = made.add(Node(NodeId("starter"), "load_model", params={}))
+    encoder = {"width": 32, "layers": 1, "head_width": 16, "vocabulary": 600}
+    made = made.add(Node(NodeId("text"), "new_text_encoder", params=encoder))
+    made = made.connect("text", "text_encoder", "train", "new_text")
+    return made.connect("starter", "vae", "unet", "vae").connect("starter", "vae", "train", "vae")
+
+
+def test_a_new_text_encoder_learns_with_the_network_and_resumes_bit_for_bit(
+    studio: Studio,
+) -> None:
+    made = reading()
+    cancel = Cancel()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 4:
+            cancel.set()
+
+    studio.run(made, cancel=cancel, listen=stop)
+    assert studio.run(made).nodes["train"].from_step == 4
+    with Store(None) as store:
+        whole = Studio(store)
+        whole.run(made)
+        first, second = studio.trained(made), whole.trained(made)
+    assert same(first, second)
+    still = studio.run(reading(learning_rate=0.0))
+    assert still.status == "ok"
+    unlearned = studio.trained(reading(learning_rate=0.0))
+    for name, weight in first.weights["text_encoder"].items():
+        assert torch.equal(weight, second.weights["text_encoder"][name])
+        if "q_proj.weight" in name or "token_embedding" in name:
+            assert not torch.equal(weight, unlearned.weights["text_encoder"][name])
+
+
+def test_with_its_vae_it_is_a_whole_pipeline_that_diffusers_loads(
+    studio: Studio, tmp_path: Path
+) -> None:
+    made = reading()
+    made = made.add(
+        Node(NodeId("save"), "save_model", params={"name": "whole", "dtype": "float32"})
+    )
+    made = made.connect("train", "trained", "save", "trained").connect(
+        "starter", "vae", "save", "vae"
+    )
+    studio.run(made, "save")
+    (folder,) = studio.made
+    assert isinstance(folder, ModelFolder)
+    library = studio.context.models
+    assert isinstance(library, Library)
+    place = save(folder, library)
+
+    from diffusers import StableDiffusionPipeline
+
+    from studio.diffusion.text import encode
+    from studio.models.pool import Pool
+
+    pipeline = StableDiffusionPipeline.from_pretrained(place, torch_dtype=torch.float32)
+    described = library.describe("whole")
+    assert described.text_encoder is not None
+    assert described.vae is not None
+    caption = "a red balloon over the sea"
+    theirs, _ = pipeline.encode_prompt(caption, "cpu", 1, do_classifier_free_guidance=False)
+    pool = Pool(library, device="cpu", dtype="float32", budget_bytes=10**9)
+    ours = encode(pool, described.text_encoder, caption).hidden
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    words = pipeline.tokenizer.tokenize(caption)
+    assert words[0] == "a</w>"
+    assert len(pipeline.tokenizer) <= 600

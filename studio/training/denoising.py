@@ -1,0 +1,240 @@
+"""Teaching a denoising network: draw a timestep, add noise in closed form, predict (Ho et al. 2020, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from studio.diffusion import noise
+from studio.registry import Context
+from studio.training import objective
+from studio.training.adapters import attach, file_tensors
+from studio.training.feeding import Feed, decoded
+from studio.training.objective import Process
+from studio.training.reading import (
+    TEXT_ENCODER,
+    TOKENIZER,
+    FixedReader,
+    LearningReader,
+    Reader,
+)
+from studio.training.recipe import Plan
+from studio.training.task import (
+    SAMPLES,
+    VALIDATED,
+    VALIDATION,
+    Config,
+    Origin,
+    Result,
+    Task,
+    Weights,
+    all_learned,
+    by_component,
+    laid_out,
+)
+from studio.values import LORA
+
+_DROPOUT = -(2**40)
+_BANDS = 4
+"""Quarters of the timesteps that validation tells apart."""
+
+Told = Mapping[str, Tensor]
+"""What a network is told beside the noisy signal and the timestep, by the name of the argument."""
+
+
+class Denoising(Task):
+    """Teaches a U-Net, or adapters beside one, and on demand the text encoder that it reads by."""
+
+    def __init__(self, plan: Plan, ctx: Context, origin: Origin) -> None:
+        self.plan = plan
+        self.recipe = plan.recipe
+        self.device = torch.device(ctx.pool.device)
+        self.is_mixed = self.recipe.precision == "bfloat16"
+        self.process = Process.of(plan.recipe.target, plan.betas)
+        self.feed = Feed(plan.dataset, plan.recipe.seed, self.device, plan.vae)
+        self._validation = (
+            Feed(plan.validation, plan.recipe.seed, self.device, plan.vae)
+            if plan.validation is not None
+            else None
+        )
+        config, self.network = origin.network("unet", plan.network, self.recipe.seed, ctx)
+        laid_out(self.network, self.device, is_mixed=self.is_mixed)
+        self.configs: dict[str, Config] = {}
+        self.networks: dict[str, Module] = {"unet": self.network}
+        self._reader = self._reading(origin)
+        if plan.adapters is None:
+            self.configs = {"unet": config}
+            if isinstance(self._reader, LearningReader):
+                self.configs[TEXT_ENCODER] = self._reader.config
+            self.learned = all_learned(self.networks)
+        else:
+            self.learned = attach(
+                self.network,
+                plan.adapters.rank,
+                plan.adapters.alpha,
+                plan.adapters.layers,
+                self.recipe.seed,
+            )
+
+    def _reading(self, origin: Origin) -> Reader | None:
+        plan = self.plan
+        if plan.text_encoder is not None:
+            return FixedReader(plan.text_encoder, self.device)
+        if plan.new_text is None:
+            return None
+        if origin.frozen is None:
+            reader = LearningReader.new(
+                plan.new_text, self.feed.examples, self.recipe.seed, self.device
+            )
+        else:
+            reader = LearningReader.thawed(
+                origin.configs[TEXT_ENCODER],
+                origin.weights(TEXT_ENCODER),
+                origin.files[TOKENIZER],
+                self.device,
+            )
+        self.networks[TEXT_ENCODER] = reader.module
+        return reader
+
+    @property
+    def files(self) -> Mapping[str, Mapping[str, str]]:
+        """The tokenizer of a text encoder that learns."""
+        reader = self._reader
+        return {TOKENIZER: reader.files} if isinstance(reader, LearningReader) else {}
+
+    def verify(self, ctx: Context) -> None:
+        """Raise NodeError if the pictures cannot all be read."""
+        self.feed.examples.verify(ctx.progress)
+
+    # --- learning
+
+    def loss(self, number: int, ctx: Context) -> Tensor:
+        """The loss of a batch, with the graph that gradients flow back through."""
+        recipe = self.recipe
+        positions = range(number * recipe.batch, (number + 1) * recipe.batch)
+        x = self.feed.batch(positions, ctx)
+        draws = noise.generator(recipe.seed, number)
+        index = objective.timesteps(recipe.batch, self.process.steps, draws)
+        drawn = torch.randn(x.shape, generator=draws).to(self.device)
+        told = self._told(self.feed, self.feed.indices(positions), positions, number, ctx)
+        x_t = self.process.noised(x, drawn, index)
+        prediction = self.predict(x_t, self.process.timestep(index), told)
+        wanted = self.process.wanted(x, drawn, index)
+        weights = self.process.weights(index, recipe.min_snr)
+        return objective.loss(prediction, wanted, weights, recipe.loss)
+
+    def predict(self, x: Tensor, timestep: Tensor, told: Told) -> Tensor:
+        """What the network predicts of a noisy signal, float32 or bfloat16 [B, C, h, w]."""
+        with self.mixed():
+            output = cast("Any", self.network)(
+                x, timestep.to(self.device), **told, return_dict=False
+            )
+        return cast("Tensor", output[0])
+
+    def _told(
+        self,
+        feed: Feed,
+        indices: Sequence[int],
+        positions: Sequence[int | None],
+        number: int | None,
+        ctx: Context,
+    ) -> dict[str, Tensor]:
+        """What the network is told of some pictures; a share of it is left out where ``number`` gives the chance."""
+        count = len(indices)
+        kept = [True] * count
+        if number is not None and self.recipe.caption_dropout:
+            draws = noise.generator(self.recipe.seed, _DROPOUT - number)
+            kept = (torch.rand(count, generator=draws) >= self.recipe.caption_dropout).tolist()
+        examples = feed.examples
+        if self.plan.label_count:
+            none = self.plan.label_count - 1
+            labels = [
+                examples.label(i) if is_kept else none
+                for i, is_kept in zip(indices, kept, strict=True)
+            ]
+            return {"class_labels": torch.tensor(labels, device=self.device)}
+        if self._reader is None:
+            return {}
+        captions = [
+            examples.caption(i, at) if is_kept else ""
+            for i, at, is_kept in zip(indices, positions, kept, strict=True)
+        ]
+        with self.mixed():
+            return {"encoder_hidden_states": self._reader.read(captions, ctx)}
+
+    # --- looking
+
+    def paint(self, ctx: Context) -> Tensor:
+        """Pictures that the network paints by now, from the same noise every time: uint8 [n, 3, H, W]."""
+        recipe, plan = self.recipe, self.plan
+        side = plan.latent_size
+        drawn = torch.randn(
+            (recipe.samples, plan.channels, side, side),
+            generator=noise.generator(recipe.seed, SAMPLES),
+        ).to(self.device)
+        indices = [number % len(self.feed) for number in range(recipe.samples)]
+        told = self._told(self.feed, indices, [None] * len(indices), None, ctx)
+        untold = self._untold(recipe.samples, ctx) if recipe.guidance != 1.0 and told else {}
+
+        def predict(x: Tensor, timestep: Tensor) -> Tensor:
+            ctx.check()
+            prediction = self.predict(x, timestep, told)
+            if not untold:
+                return prediction
+            without = self.predict(x, timestep, untold)
+            return without + recipe.guidance * (prediction - without)
+
+        found = objective.sampled(
+            self.process, predict, drawn, recipe.sample_steps, is_bounded=plan.vae is None
+        ).cpu()
+        return decoded(plan.vae, found, ctx)
+
+    def _untold(self, count: int, ctx: Context) -> dict[str, Tensor]:
+        if self.plan.label_count:
+            none = self.plan.label_count - 1
+            return {"class_labels": torch.full((count,), none, device=self.device)}
+        assert self._reader is not None, "a network that is told something reads or has labels"
+        return {"encoder_hidden_states": self._reader.read([""] * count, ctx)}
+
+    def validate(self, ctx: Context) -> dict[str, float]:
+        """The squared error on pictures that are not learned from, in all and by quarter of the timesteps."""
+        feed = self._validation
+        if feed is None:
+            return {}
+        count = min(VALIDATED, len(feed))
+        draws = noise.generator(self.recipe.seed, VALIDATION)
+        sums, items = [0.0] * _BANDS, [0] * _BANDS
+        for first in range(0, count, self.recipe.batch):
+            ctx.check()
+            indices = list(range(first, min(first + self.recipe.batch, count)))
+            x = feed.pictures(indices, ctx)
+            index = objective.timesteps(len(indices), self.process.steps, draws)
+            drawn = torch.randn(x.shape, generator=draws).to(self.device)
+            told = self._told(feed, indices, [None] * len(indices), None, ctx)
+            x_t = self.process.noised(x, drawn, index)
+            prediction = self.predict(x_t, self.process.timestep(index), told).float()
+            errors = (prediction - self.process.wanted(x, drawn, index)) ** 2
+            for place, error in zip(index.tolist(), errors.mean((1, 2, 3)).tolist(), strict=True):
+                band = place * _BANDS // self.process.steps
+                sums[band] += error
+                items[band] += 1
+        means = [total / max(number, 1) for total, number in zip(sums, items, strict=True)]
+        named = {f"validation_{band + 1}": mean for band, mean in enumerate(means)}
+        return {"validation": sum(sums) / count, **named}
+
+    # --- the result
+
+    def result(self, weights: Weights) -> Result:
+        """The network with its scheduler and, if it learned, its text encoder; or a LoRA."""
+        adapters = self.plan.adapters
+        if adapters is not None:
+            return Result({LORA: file_tensors(weights, adapters.alpha)}, {})
+        files = {}
+        if isinstance(self._reader, LearningReader):
+            files = {TOKENIZER: self._reader.tokenizer_files()}
+        configs = {**self.configs, "scheduler": self.plan.scheduler}
+        return Result(by_component(weights), configs, files)

@@ -1,0 +1,131 @@
+"""Captions into what a denoising network reads: by an encoder that stays as it is, or by one that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from studio.diffusion import noise, text
+from studio.graph import Json
+from studio.models.loading import build, load_trained, trained_network
+from studio.registry import Context
+from studio.training import vocabulary
+from studio.training.data import Examples
+from studio.values import Embedding, NewTextEncoder, TextEncoder
+
+TEXT_ENCODER, TOKENIZER = "text_encoder", "tokenizer"
+"""Components as diffusers names them."""
+_KEPT = 50_000
+"""So many captions are kept as they were read."""
+_HEARD = 20_000
+"""So many captions a vocabulary is learned from."""
+_FIRST_WEIGHTS = -105
+"""Address of the draws of a text encoder's first weights."""
+_SPREAD = 0.4
+"""Standard deviation of the first embeddings: words must tell apart before the network can learn to listen."""
+
+
+class Reader(Protocol):
+    """Reads captions."""
+
+    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
+        """Captions as float32 [B, T, D] on the training's device."""
+
+
+class FixedReader:
+    """A text encoder of a model; each caption is read alone, and once."""
+
+    def __init__(self, encoder: TextEncoder, device: torch.device) -> None:
+        self._encoder = encoder
+        self._device = device
+        self._known: dict[str, Embedding] = {}
+
+    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
+        """Captions as float32 [B, T, D]."""
+        for caption in captions:
+            if caption not in self._known:
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                self._known[caption] = text.encode(ctx.pool, self._encoder, caption)
+        hidden = [self._known[caption].hidden for caption in captions]
+        length = min(state.shape[1] for state in hidden)
+        # a caption longer than one window is cut: it would make the whole batch as long
+        return torch.cat([state[:, :length] for state in hidden]).clone().to(self._device)
+
+
+class LearningReader:
+    """A text encoder that learns with the network: CLIP's architecture (Radford et al. 2021) and its tokenizer."""
+
+    def __init__(
+        self, module: Module, config: Mapping[str, Json], files: Mapping[str, str], length: int
+    ) -> None:
+        self.module = module
+        self.config = config
+        self.files = files
+        """Of the tokenizer, by name."""
+        self._length = length
+        self._tokenizer = vocabulary.build(files, length)
+        self._device = next(module.parameters()).device
+
+    @classmethod
+    def new(
+        cls, described: NewTextEncoder, examples: Examples, seed: int, device: torch.device
+    ) -> LearningReader:
+        """An encoder that knows the words of a data set, and nothing about them."""
+        heard = [examples.caption(i, i) for i in range(min(len(examples), _HEARD))]
+        files = vocabulary.learned(heard, described.vocabulary)
+        tokenizer = vocabulary.build(files, described.length)
+        config: dict[str, Json] = {
+            "_class_name": "CLIPTextModel",
+            "architectures": ["CLIPTextModel"],
+            "model_type": "clip_text_model",
+            "vocab_size": tokenizer.eos_token_id + 1,
+            "hidden_size": described.width,
+            "intermediate_size": described.width * 4,
+            "projection_dim": described.width,
+            "num_hidden_layers": described.layers,
+            "num_attention_heads": described.width // described.head_width,
+            "max_position_embeddings": described.length,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(noise.generator(seed, _FIRST_WEIGHTS).initial_seed())
+            module = build(trained_network(config, TEXT_ENCODER))
+            embedding = cast("Any", module).get_input_embeddings()
+            torch.nn.init.normal_(embedding.weight, std=_SPREAD)
+        return cls(module.to(device), config, files, described.length)
+
+    @classmethod
+    def thawed(
+        cls,
+        config: Mapping[str, Json],
+        weights: Mapping[str, Tensor],
+        files: Mapping[str, str],
+        device: torch.device,
+    ) -> LearningReader:
+        """An encoder as a training left it."""
+        component = trained_network(config, TEXT_ENCODER)
+        module = load_trained(component, weights, device=str(device), dtype="float32")
+        return cls(module, config, files, int(str(config["max_position_embeddings"])))
+
+    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
+        """Captions as [B, T, D]; the tokens beyond the encoder's length are cut."""
+        room = self._length - 2
+        tokenizer = self._tokenizer
+        rows = []
+        for caption in captions:
+            ids = tokenizer.encode(caption, add_special_tokens=False)[:room]
+            padding = [tokenizer.pad_token_id] * (room - len(ids))
+            rows.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding])
+        tokens = torch.tensor(rows).to(self._device)
+        return cast("Tensor", cast("Any", self.module)(tokens).last_hidden_state)
+
+    def tokenizer_files(self) -> dict[str, str]:
+        """All files that a tokenizer's folder holds, by name."""
+        return vocabulary.folder(self.files, self._length)
