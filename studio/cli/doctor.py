@@ -22,7 +22,7 @@ from studio.cli.writing import line, size_text, table, write_json
 from studio.errors import ModelError, StudioError
 from studio.facts import Facts
 from studio.models.library import Library
-from studio.models.parts import BUNDLED
+from studio.models.parts import BUNDLED, bundled
 from studio.registry import load
 from studio.session import GIB, Settings, tier_folder
 from studio.store import survey
@@ -277,16 +277,19 @@ def _content(settings: Settings) -> Iterator[Finding]:
             section, refusal.where, "wrong", f"is refused: {refusal.what}", refusal.remedy
         )
     library = Library(settings.model_folders, Facts(None))
-    try:
-        described = library.describe(BUNDLED)
-    except ModelError as error:
-        yield Finding(section, BUNDLED, "wrong", str(error), "install the program again")
-    else:
-        problems = [*library.inspect(BUNDLED).problems, *described.missing.values()]
+    for name in bundled():
+        try:
+            described = library.describe(name)
+        except ModelError as error:
+            yield Finding(section, name, "wrong", str(error), "install the program again")
+            continue
+        # companions are made to be used with the starter's other parts
+        missing = described.missing.values() if name == BUNDLED else ()
+        problems = [*library.inspect(name).problems, *missing]
         for problem in problems:
-            yield Finding(section, BUNDLED, "wrong", problem, "install the program again")
+            yield Finding(section, name, "wrong", problem, "install the program again")
         if not problems:
-            yield Finding(section, BUNDLED, "ok", "the bundled model is whole")
+            yield Finding(section, name, "ok", "the bundled model is whole")
     yield Finding(section, "models", "ok", f"{len(library.entries())} in the library")
 
 

@@ -15,6 +15,11 @@ PARTS = ("unet", "vae", "vqvae", "text_encoder", "text_encoder_2", "text_encoder
 """The components of a whole model that we know, by their folders."""
 
 
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder holds a model in diffusers' layout, or one component of it."""
+    return (path / INDEX).is_file() or (path / CONFIG).is_file()
+
+
 def class_of(config: Config) -> str:
     """Name of the class that a component's config is for; "" if it does not say."""
     name = config.get("_class_name")

@@ -17,10 +17,9 @@ from studio.graph import Json, Key, nearest
 from studio.models.families import Config, Family, family_of_unet
 from studio.models.headers import PICKLES, read_header, refuse_pickle
 from studio.models.inspection import Inspection, Kind, inspect
-from studio.models.layout import CONFIG, INDEX
+from studio.models.layout import is_model_folder
 from studio.models.lora import layers
-from studio.models.parts import BUNDLED, TOKENIZERS, Component, Parts, parts_of
-from studio.resources import resource
+from studio.models.parts import ENDING, TOKENIZERS, Component, Parts, bundled, parts_of
 from studio.values import (
     Blocks,
     ControlNet,
@@ -35,8 +34,6 @@ from studio.values import (
 
 CARD = "card.json"
 """In the folder of a model that a workflow trained: how it came about."""
-ENDING = ".safetensors"
-"""Of the files that models are."""
 _DEEPEST = 4
 # who wrote a config and in which dtype says nothing about results: the dtype is always ours to choose
 _IDLE_FIELDS = frozenset(
@@ -62,7 +59,7 @@ class Finding:
 
 
 class Library:
-    """The models of several folders, and the one that ships with the program.
+    """The models of several folders, and those that ship with the program.
 
     A model's name is its folder's or its file's stem relative to a library folder, with ``/`` between; an absolute
     path is a name as well. Names come with workflows from strangers: they can make the library read model files,
@@ -77,22 +74,23 @@ class Library:
     # --- finding
 
     def names(self) -> tuple[str, ...]:
-        """The names of all models, sorted, the bundled one first."""
+        """The names of all models, sorted, the bundled ones first."""
         return tuple(entry.name for entry in self.entries())
 
     def entries(self) -> tuple[Entry, ...]:
-        """All models, the bundled one first; where two folders have one name, the first folder's."""
+        """All models, the bundled ones first; where two folders have one name, the first folder's."""
+        ours = bundled()
         found: dict[str, Entry] = {}
         for folder in self.folders:
             for path in _models_under(folder, _DEEPEST):
                 stem = path.with_suffix("") if path.suffix == ENDING else path
                 name = stem.relative_to(folder).as_posix()
-                if name in found or name == BUNDLED:
+                if name in found or name in ours:
                     # a folder and a file of one stem: the file goes by its whole name
                     name = path.relative_to(folder).as_posix()
                 found.setdefault(name, Entry(name, path))
-        bundled = Entry(BUNDLED, resource(BUNDLED), is_bundled=True)
-        return (bundled, *(found[name] for name in sorted(found) if name != BUNDLED))
+        shipped = (Entry(name, path, is_bundled=True) for name, path in ours.items())
+        return (*shipped, *(found[name] for name in sorted(found) if name not in ours))
 
     def find(self, name: str) -> Entry:
         """Find a model by name.
@@ -101,21 +99,22 @@ class Library:
         the name is none that a model can have.
         """
         _check_name(name)
-        if name == BUNDLED:
-            return Entry(name, resource(BUNDLED), is_bundled=True)
+        ours = bundled()
+        if name in ours:
+            return Entry(name, ours[name], is_bundled=True)
         path = Path(name)
         if path.is_absolute():
             return Entry(name, self._existing(path, name))
         for folder in self.folders:
             for candidate in (folder / name, folder / f"{name}{ENDING}"):
-                if _is_model_folder(candidate) or candidate.is_file():
+                if is_model_folder(candidate) or candidate.is_file():
                     refuse_pickle(candidate)
                     return Entry(name, candidate)
         raise self._not_found(name)
 
     def _existing(self, path: Path, name: str) -> Path:
         refuse_pickle(path)
-        if not (path.is_file() or _is_model_folder(path)):
+        if not (path.is_file() or is_model_folder(path)):
             raise ModelError(f'there is no model at "{name}"', remedy="name one of the library")
         return path
 
@@ -307,11 +306,11 @@ class Library:
             parts_of(source, self.folders)
         stem = name or (source.name if source.is_dir() else source.stem)
         _check_name(stem)
-        if Path(stem).is_absolute() or stem == BUNDLED:
+        if Path(stem).is_absolute() or stem in bundled():
             raise ModelError(f'"{stem}" cannot be the name of a new model', remedy="choose another")
         folder = self.folders[0]
         target = folder / stem if source.is_dir() else folder / f"{stem}{ENDING}"
-        if os.path.lexists(target) or _is_model_folder(folder / stem):
+        if os.path.lexists(target) or is_model_folder(folder / stem):
             raise ModelError(
                 f'there is a model "{stem}" already',
                 where=str(target),
@@ -333,7 +332,7 @@ class Library:
         Raises ModelError for a name that no new model can have, and where there is no library folder.
         """
         _check_name(name)
-        if Path(name).is_absolute() or name == BUNDLED or name.startswith((".", TOKENIZERS)):
+        if Path(name).is_absolute() or name in bundled() or name.startswith((".", TOKENIZERS)):
             raise ModelError(f'"{name}" cannot be the name of a new model', remedy="choose another")
         if not self.folders:
             raise ModelError("there is no library folder", remedy="name one in $STUDIO_MODELS")
@@ -493,10 +492,6 @@ def _check_name(name: str) -> None:
         raise ModelError(f"{name[:80]!r} {what}", remedy="name a model as `studio models` lists it")
 
 
-def _is_model_folder(path: Path) -> bool:
-    return (path / INDEX).is_file() or (path / CONFIG).is_file()
-
-
 def _children(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -509,7 +504,7 @@ def _models_under(folder: Path, depth: int) -> Iterator[Path]:
     """Folders in diffusers' layout and safetensors files, not those within a model's folder."""
     for path in _children(folder):
         if path.is_dir():
-            if _is_model_folder(path):
+            if is_model_folder(path):
                 yield path
             elif depth > 1 and path.name not in (TOKENIZERS, "tokenizer"):
                 yield from _models_under(path, depth - 1)
@@ -520,7 +515,7 @@ def _models_under(folder: Path, depth: int) -> Iterator[Path]:
 def _pickles_under(folder: Path, depth: int) -> Iterator[Path]:
     for path in _children(folder):
         if path.is_dir():
-            if depth > 1 and not _is_model_folder(path):
+            if depth > 1 and not is_model_folder(path):
                 yield from _pickles_under(path, depth - 1)
         elif path.suffix.lower() in PICKLES:
             yield path

@@ -28,6 +28,7 @@ from studio.models.layout import (
     INDEX,
     class_of,
     index_parts,
+    is_model_folder,
     part_folder,
     refuse_code,
     weights_of,
@@ -36,6 +37,10 @@ from studio.resources import resource
 
 BUNDLED = "starter"
 """Name of the model that ships with the program."""
+COMPANIONS = "companions"
+"""Folder of the resources with what was trained for it; ``scribble`` there is the model ``starter-scribble``."""
+ENDING = ".safetensors"
+"""Of the files that models are."""
 TOKENIZERS = "tokenizers"
 """Folder of a library folder that holds tokenizers for single files, such as ``tokenizers/clip``."""
 
@@ -47,6 +52,18 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+
+
+def bundled() -> dict[str, Path]:
+    """The models that ship with the program, by name: the starter first, then its companions, which may be none."""
+    folder = resource(COMPANIONS)
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    companions = {
+        f"{BUNDLED}-{path.stem}": path
+        for path in found
+        if path.suffix == ENDING or is_model_folder(path)
+    }
+    return {BUNDLED: resource(BUNDLED), **companions}
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ def _folder_parts(folder: Path) -> Parts:
     if scheduler is None and family_found and family_found.prediction:
         scheduler = family_found.components["scheduler"]
     latents = family_found.latents if family_found else ""
-    if folder == resource(BUNDLED):
+    if folder in bundled().values():
         latents = BUNDLED
     return Parts(components, scheduler, family_found, latents, _absent(components, folder))
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from studio.errors import ModelError
 from studio.graph import Json
-from studio.models.library import CARD, ENDING, Library, saved_key
+from studio.models.library import CARD, Library, saved_key
+from studio.models.parts import ENDING
 from studio.values import LORA, ModelFolder, Trained
 
 if TYPE_CHECKING:

@@ -390,16 +390,48 @@ def test_a_missing_model_says_the_nearest_name_and_where_to_put_it(library: Libr
     )
 
 
+def added(library: Library) -> list[str]:
+    """The models that do not ship with the program."""
+    return [entry.name for entry in library.entries() if not entry.is_bundled]
+
+
+def test_every_companion_of_the_starter_is_found_by_its_folder(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "resources"
+    (shipped / "companions").mkdir(parents=True)
+    (shipped / "starter").symlink_to(resource("starter"), target_is_directory=True)
+    starter_controlnet(1).save_pretrained(shipped / "companions" / "scribble")
+    shutil.copytree(resource("starter", "unet"), shipped / "companions" / "again" / "unet")
+    shutil.copytree(
+        resource("starter", "scheduler"), shipped / "companions" / "again" / "scheduler"
+    )
+    index = {"_class_name": "DiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+    (shipped / "companions" / "again" / "model_index.json").write_text(json.dumps(index))
+    (shipped / "companions" / "README.md").write_text("no model")
+    monkeypatch.setattr("studio.models.parts.resource", shipped.joinpath)
+    copy_starter(library, "starter-scribble")
+    assert library.names()[:3] == ("starter", "starter-again", "starter-scribble")
+    assert all(entry.is_bundled for entry in library.entries()[:3])
+    assert library.describe("starter-scribble").controlnet is not None
+    again, starter = library.describe("starter-again").model, library.describe("starter").model
+    assert again is not None
+    assert starter is not None
+    assert (again.latents, again.ref.digest) == ("starter", starter.ref.digest)
+    with pytest.raises(ModelError, match="cannot be the name of a new model"):
+        library.place("starter-scribble")
+
+
 def test_names_are_paths_relative_to_the_library(library: Library) -> None:
     copy_starter(library, "painting/mine")
     write_header(library.folders[0] / "lora" / "ink.safetensors", {"a.lora_down.weight": (4, 768)})
-    assert library.names() == ("starter", "lora/ink", "painting/mine")
+    assert added(library) == ["lora/ink", "painting/mine"]
 
 
 def test_a_file_beside_a_folder_of_its_stem_goes_by_its_whole_name(library: Library) -> None:
     copy_starter(library, "mine")
     file = write_header(library.folders[0] / "mine.safetensors", {"a.lora_down.weight": (4, 768)})
-    assert library.names() == ("starter", "mine", "mine.safetensors")
+    assert added(library) == ["mine", "mine.safetensors"]
     assert library.find("mine").path == library.folders[0] / "mine"
     assert library.find("mine.safetensors").path == file
 
