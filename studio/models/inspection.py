@@ -219,7 +219,7 @@ def _lora(header: Header) -> _Finding | None:
 
 def _embedding(header: Header) -> _Finding | None:
     names = header.tensors
-    widths = {128: "starter", 768: "sd1", 1024: "sd2"}
+    widths = {192: "starter", 768: "sd1", 1024: "sd2"}
     part = ("embedding",)
     if names.keys() == {"clip_l", "clip_g"} and header.side("clip_g", -1) == 1280:
         return _Finding(Kind.EMBEDDING, "original", "sdxl", part)

@@ -27,6 +27,8 @@ from studio.values import Dataset, PictureFile, PictureFiles, Scenes
 _EPOCH = -1000
 """Address of the first epoch's order; those after it lie below."""
 _CACHE_BYTES = 512 << 20
+_SCENES = 200_000
+"""So many scenes are kept in mind: each is put into words time and again."""
 
 
 class Examples:
@@ -38,6 +40,7 @@ class Examples:
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         self._cached_bytes = 0
+        self._scenes: dict[int, scenes.Scene] = {}
         self._epoch = -1
         self._order: list[int] = []
 
@@ -71,10 +74,18 @@ class Examples:
         source = self.dataset.pictures
         if isinstance(source, PictureFiles):
             return source.files[index].caption
-        scene = scene_of(source, index)
+        scene = self._scene(source, index)
         if position is None:
             return scenes.full_caption(scene, random.Random(index))
         return scenes.caption(scene, self._chance(position))
+
+    def _scene(self, source: Scenes, index: int) -> scenes.Scene:
+        known = self._scenes.get(index)
+        if known is None:
+            known = scene_of(source, index)
+            if len(self._scenes) < _SCENES:
+                self._scenes[index] = known
+        return known
 
     def label(self, index: int) -> int:
         """The class label of a picture."""

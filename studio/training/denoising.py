@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -34,9 +34,10 @@ from studio.training.task import (
     Weights,
     all_learned,
     by_component,
+    compiled,
     laid_out,
 )
-from studio.values import LORA
+from studio.values import LORA, Network
 
 _DROPOUT = -(2**40)
 _BANDS = 4
@@ -62,7 +63,11 @@ class Denoising(Task):
             else None
         )
         config, self.network = origin.network("unet", plan.network, self.recipe.seed, ctx)
+        if isinstance(plan.network, Network):
+            # what it paints when nobody names a size
+            config = {"sample_size": plan.latent_size, **config}
         laid_out(self.network, self.device, is_mixed=self.is_mixed)
+        self._learning = compiled(self.network, self.device, is_wanted=self.recipe.is_compiled)
         self.configs: dict[str, Config] = {}
         self.networks: dict[str, Module] = {"unet": self.network}
         self._reader = self._reading(origin)
@@ -122,15 +127,21 @@ class Denoising(Task):
         drawn = torch.randn(x.shape, generator=draws).to(self.device)
         told = self._told(self.feed, self.feed.indices(positions), positions, number, ctx)
         x_t = self.process.noised(x, drawn, index)
-        prediction = self.predict(x_t, self.process.timestep(index), told)
+        prediction = self.predict(x_t, self.process.timestep(index), told, self._learning)
         wanted = self.process.wanted(x, drawn, index)
         weights = self.process.weights(index, recipe.min_snr)
         return objective.loss(prediction, wanted, weights, recipe.loss)
 
-    def predict(self, x: Tensor, timestep: Tensor, told: Told) -> Tensor:
-        """What the network predicts of a noisy signal, float32 or bfloat16 [B, C, h, w]."""
+    def predict(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        told: Told,
+        network: Callable[..., Any] | None = None,
+    ) -> Tensor:
+        """What the network (or another form of it) predicts of a noisy signal, float32 or bfloat16 [B, C, h, w]."""
         with self.mixed():
-            output = cast("Any", self.network)(
+            output = (network or self.network)(
                 x, timestep.to(self.device), **told, return_dict=False
             )
         return cast("Tensor", output[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -11,14 +11,54 @@ from torch.nn import Parameter
 _BETAS = (0.9, 0.99)
 
 
+class BatchedMuon(torch.optim.Muon):
+    """Muon on all matrices of one shape at once: one by one, an accelerator waits for its many small kernels."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # we have no closures
+        """Move the matrices."""
+        for group in self.param_groups:
+            weights: list[Tensor] = [w for w in group["params"] if w.grad is not None]
+            gradients: list[Tensor] = [weight.grad for weight in weights if weight.grad is not None]
+            for weight in weights:
+                if "momentum_buffer" not in self.state[weight]:
+                    self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+            momenta = [self.state[weight]["momentum_buffer"] for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            shapes: dict[torch.Size, list[int]] = {}
+            for number, weight in enumerate(weights):
+                shapes.setdefault(weight.shape, []).append(number)
+            for shape, numbers in shapes.items():
+                turned = _orthogonal(torch.stack([updates[number] for number in numbers]))
+                # steps as long as AdamW's: Liu et al. 2025
+                length = group["lr"] * 0.2 * max(shape) ** 0.5
+                moved = [weights[number] for number in numbers]
+                torch._foreach_add_(moved, list(turned.float().unbind()), alpha=-length)
+
+
+def _orthogonal(matrices: Tensor) -> Tensor:
+    """Near orthogonal matrices, [N, r, c]: five Newton-Schulz steps in bfloat16 (Jordan et al. 2024)."""
+    is_tall: bool = matrices.shape[-2] > matrices.shape[-1]
+    x: Tensor = (matrices.mT if is_tall else matrices).bfloat16()
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    found: Tensor = x.mT if is_tall else x
+    return found
+
+
 class Optimizer:
     """Takes steps along the gradients of a network's weights."""
 
-    def __init__(self, weights: Iterable[Parameter], kind: str, weight_decay: float) -> None:
+    def __init__(self, learned: Mapping[str, Parameter], kind: str, weight_decay: float) -> None:
         """``kind``: ``adamw``, or ``muon`` (Jordan et al. 2024, with steps as long as AdamW's: Liu et al. 2025)."""
-        weights = list(weights)
-        matrices = [weight for weight in weights if weight.ndim > 1]
-        vectors = [weight for weight in weights if weight.ndim <= 1]
+        weights = list(learned.values())
+        # the rows of an embedding are vectors, each for itself
+        matrices = [w for name, w in learned.items() if w.ndim > 1 and not _is_embedding(name)]
+        vectors = [w for name, w in learned.items() if w.ndim <= 1 or _is_embedding(name)]
         self._flat: list[tuple[Parameter, Parameter]] = []
         decayed = matrices
         if kind == "muon":
@@ -38,8 +78,9 @@ class Optimizer:
         ]
         if self._flat:
             flat = [view for _, view in self._flat]
+            kind_of = BatchedMuon if weights[0].is_cuda else torch.optim.Muon
             self._parts.append(
-                torch.optim.Muon(flat, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+                kind_of(flat, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
 
     def step(self, rate: float) -> None:
@@ -70,6 +111,10 @@ class Optimizer:
             document = part.state_dict()
             document["state"] = {number: dict(_copied(entry)) for number, entry in entries.items()}
             part.load_state_dict(document)
+
+
+def _is_embedding(name: str) -> bool:
+    return name.endswith("embedding.weight")
 
 
 def _matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:

@@ -116,14 +116,10 @@ class LearningReader:
 
     def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
         """Captions as [B, T, D]; the tokens beyond the encoder's length are cut."""
-        room = self._length - 2
-        tokenizer = self._tokenizer
-        rows = []
-        for caption in captions:
-            ids = tokenizer.encode(caption, add_special_tokens=False)[:room]
-            padding = [tokenizer.pad_token_id] * (room - len(ids))
-            rows.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding])
-        tokens = torch.tensor(rows).to(self._device)
+        found = cast("Any", self._tokenizer)(
+            list(captions), padding="max_length", truncation=True, max_length=self._length
+        )
+        tokens = torch.tensor(found["input_ids"]).to(self._device)
         return cast("Tensor", cast("Any", self.module)(tokens).last_hidden_state)
 
     def tokenizer_files(self) -> dict[str, str]:

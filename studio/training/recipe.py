@@ -45,6 +45,8 @@ class Recipe:
     ema: float = 0.995
     """Decay of the average of the weights; 0 keeps none."""
     precision: str = "float32"
+    is_compiled: bool = False
+    """Translate the network for the accelerator first: a minute at the start, faster from then on."""
     sample_every: int = 0
     """Steps between two looks at what has been learned; 0 looks at the end alone."""
     samples: int = 4
@@ -183,9 +185,16 @@ def scheduler_config(target: str, betas: tuple[float, ...] | None) -> dict[str, 
         "set_alpha_to_one": True,
         "steps_offset": 0,
     }
-    if betas is not None:
-        config["trained_betas"] = list(betas)
-    return config
+    if betas is None:
+        return config
+    from studio.diffusion.betas import KINDS
+
+    # they were rounded to float32, and people name round numbers
+    first, last = (float(f"{beta:.6g}") for beta in (betas[0], betas[-1]))
+    for kind in ("linear", "scaled_linear"):
+        if KINDS[kind](len(betas), first, last) == betas:
+            return {**config, "beta_schedule": kind, "beta_start": first, "beta_end": last}
+    return {**config, "trained_betas": list(betas)}
 
 
 def target_of(config: Mapping[str, Json]) -> str:

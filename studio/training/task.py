@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -154,6 +154,13 @@ class Task(ABC):
                 weight.data = own[name]
             for network in self.networks.values():
                 network.train()
+
+
+def compiled(network: Module, device: torch.device, *, is_wanted: bool) -> Callable[..., Any]:
+    """A network as it is called while it learns: translated for the accelerator on demand (torch.compile)."""
+    if not is_wanted or device.type == "cpu":
+        return network
+    return torch.compile(network, dynamic=False)
 
 
 def all_learned(networks: Mapping[str, Module]) -> dict[str, Parameter]:

@@ -47,7 +47,7 @@ class Trainer:
         if frozen is None:
             self._task.verify(ctx)
         recipe = plan.recipe
-        self._optimizer = Optimizer(self._learned.values(), recipe.optimizer, recipe.weight_decay)
+        self._optimizer = Optimizer(self._learned, recipe.optimizer, recipe.weight_decay)
         self._average: dict[str, Tensor] = {}
         if frozen is not None:
             self._restore(frozen)
@@ -91,26 +91,30 @@ class Trainer:
     def step(self, rate: float, ctx: Context) -> dict[str, float]:
         """Learn from the next batches; returns what was measured. Raises NodeError once the loss is no number."""
         recipe = self.recipe
-        total = 0.0
+        parts = []
         for part in range(recipe.accumulate):
             ctx.check()
             value = self._task.loss(self.done * recipe.accumulate + part, ctx) / recipe.accumulate
             value.backward()  # type: ignore[no-untyped-call]  # torch's own
-            total += value.item()
+            parts.append(value.detach())
+        norm = None
+        if recipe.clip:
+            norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), recipe.clip)
+        self._optimizer.step(rate)
+        self.done += 1
+        self._follow()
+        # read last: an accelerator is given all its work before we wait for it
+        total = float(sum(parts))
         if not math.isfinite(total):
             raise NodeError(
                 f"the loss is no number after {self.done} steps",
                 where=".learning_rate",
                 remedy="lower the learning rate, clip the gradients, or train in float32",
             )
-        measured = {"loss": total, "rate": rate}
-        if recipe.clip:
-            norm = torch.nn.utils.clip_grad_norm_(self._learned.values(), recipe.clip)
-            measured["gradient"] = float(norm)
-        self._optimizer.step(rate)
-        self.done += 1
-        self._follow()
         self.losses.append(total)
+        measured = {"loss": total, "rate": rate}
+        if norm is not None:
+            measured["gradient"] = float(norm)
         return measured
 
     def _follow(self) -> None:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from diffusers.training_utils import compute_snr
+from torch.nn import Parameter
 
 from studio.diffusion import betas as schedules
 from studio.training.objective import Process, loss, sampled, timesteps
+from studio.training.optimizing import BatchedMuon
 from studio.training.recipe import HUBER_DELTA, TARGETS, scheduler_config
 
 KINDS = {
@@ -193,3 +195,30 @@ def test_painting_takes_the_steps_of_stock_ddim() -> None:
         wanted = stock.step(prediction, t, wanted).prev_sample
     found = sampled(made, predict, start, 10, is_bounded=False)
     assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def test_muon_of_many_matrices_at_once_moves_each_as_torchs_own() -> None:
+    draws = torch.Generator().manual_seed(0)
+    shapes = [(8, 24), (8, 24), (24, 8), (6, 6)]
+    first = [Parameter(torch.randn(shape, generator=draws)) for shape in shapes]
+    second = [Parameter(weight.detach().clone()) for weight in first]
+    single = torch.optim.Muon(first, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    batched = BatchedMuon(second, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for one, other in zip(first, second, strict=True):
+            one.grad = torch.randn(one.shape, generator=draws)
+            other.grad = one.grad.clone()
+        single.step()  # type: ignore[no-untyped-call]  # torch's own
+        batched.step()
+        for one, other in zip(first, second, strict=True):
+            # both orthogonalise in bfloat16, in another order; a step is some 3e-3 long
+            torch.testing.assert_close(one, other, rtol=0, atol=1.5e-3)
+
+
+@pytest.mark.parametrize(("kind", "known"), [("scaled_linear", True), ("quadratic", False)])
+def test_a_schedule_that_diffusers_knows_is_called_by_its_name(kind: str, known: bool) -> None:
+    betas = schedules.KINDS[kind](1000, 0.00085, 0.012)
+    config = scheduler_config("v_prediction", betas)
+    assert ("trained_betas" in config) != known
+    theirs = DDIMScheduler.from_config(config).betas
+    assert theirs.tolist() == list(betas)
