@@ -215,7 +215,7 @@ def test_muon_of_many_matrices_at_once_moves_each_as_torchs_own() -> None:
             torch.testing.assert_close(one, other, rtol=0, atol=1.5e-3)
 
 
-@pytest.mark.parametrize(("kind", "known"), [("scaled_linear", True), ("quadratic", False)])
+@pytest.mark.parametrize(("kind", "known"), [("scaled_linear", True), ("sigmoid", False)])
 def test_a_schedule_that_diffusers_knows_is_called_by_its_name(kind: str, known: bool) -> None:
     betas = schedules.KINDS[kind](1000, 0.00085, 0.012)
     config = scheduler_config("v_prediction", betas)
