@@ -1,6 +1,6 @@
 """The core nodes: what artists see. Every node type stands here by name."""
 
-from nodes.controlnet import control
+from nodes.controlnet import control, image_edges
 from nodes.denoise import Denoise
 from nodes.film import DenoisingFilm
 from nodes.guidance import guidance_curve, guidance_interval
@@ -100,6 +100,7 @@ __all__ = [
     "image_blend",
     "image_composite",
     "image_crop",
+    "image_edges",
     "image_grid",
     "image_pad",
     "image_resize",

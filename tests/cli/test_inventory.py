@@ -265,7 +265,7 @@ def test_a_damaged_starter_model_is_wrong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
 ) -> None:
     (tmp_path / "starter").mkdir()
-    monkeypatch.setattr("studio.models.library.resource", tmp_path.joinpath)
+    monkeypatch.setattr("studio.models.parts.resource", tmp_path.joinpath)
     code, found = findings(capsys)
     assert code == 1
     assert found["starter"]["status"] == "wrong"
