@@ -69,6 +69,7 @@ class LearningReader:
         """Of the tokenizer, by name."""
         self._length = length
         self._tokenizer = vocabulary.build(files, length)
+        self._words: dict[str, list[int]] = {}
         self._device = next(module.parameters()).device
 
     @classmethod
@@ -116,11 +117,25 @@ class LearningReader:
 
     def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
         """Captions as [B, T, D]; the tokens beyond the encoder's length are cut."""
-        found = cast("Any", self._tokenizer)(
-            list(captions), padding="max_length", truncation=True, max_length=self._length
-        )
-        tokens = torch.tensor(found["input_ids"]).to(self._device)
+        room = self._length - 2
+        begin, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        rows = []
+        for caption in captions:
+            ids = self._ids(caption)[:room]
+            rows.append([begin, *ids, end, *[self._tokenizer.pad_token_id] * (room - len(ids))])
+        tokens = torch.tensor(rows).to(self._device)
         return cast("Tensor", cast("Any", self.module)(tokens).last_hidden_state)
+
+    def _ids(self, caption: str) -> list[int]:
+        # no token spans a space, so that words, of which there are few, can be looked up
+        ids: list[int] = []
+        for word in caption.split():
+            known = self._words.get(word)
+            if known is None:
+                known = self._tokenizer.encode(word, add_special_tokens=False)
+                self._words[word] = known
+            ids += known
+        return ids
 
     def tokenizer_files(self) -> dict[str, str]:
         """All files that a tokenizer's folder holds, by name."""
