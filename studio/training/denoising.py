@@ -141,9 +141,8 @@ class Denoising(Task):
     ) -> Tensor:
         """What the network (or another form of it) predicts of a noisy signal, float32 or bfloat16 [B, C, h, w]."""
         with self.mixed():
-            output = (network or self.network)(
-                x, timestep.to(self.device), **told, return_dict=False
-            )
+            called = self.network if network is None else network
+            output = called(x, timestep.to(self.device), **told, return_dict=False)
         return cast("Tensor", output[0])
 
     def _told(
