@@ -61,6 +61,8 @@ from nodes.training import (
     save_model,
 )
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
+from nodes.training_upscaling import TrainUpscaler
+from nodes.upscaling import low_resolution
 from nodes.vae import latents_to_pixels, vae_decode, vae_encode
 from nodes.value import (
     arithmetic,
@@ -80,6 +82,7 @@ __all__ = [
     "DenoisingFilm",
     "TrainDiffusion",
     "TrainLora",
+    "TrainUpscaler",
     "arithmetic",
     "beta_schedule",
     "boolean",
@@ -127,6 +130,7 @@ __all__ = [
     "load_text_encoder",
     "load_unet",
     "load_vae",
+    "low_resolution",
     "mask_from_color",
     "mask_switch",
     "mask_window",

@@ -15,6 +15,7 @@ from studio.values import (
     Controls,
     Guidance,
     Latents,
+    LowResolution,
     Masks,
     Model,
     Noise,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from studio.values import Image
 
 LAST_STEP = 10_000
-_BY_ITEM = frozenset({"latents", "masked", "control.0"})
+_BY_ITEM = frozenset({"latents", "masked", "low", "control.0"})
 """What a step uses of which each picture of the batch may have its own."""
 
 
@@ -52,6 +53,7 @@ class Denoise:
       mask: where to repaint, over the run; elsewhere the latents are kept
       masked: latents of the picture with a grey hole, for inpainting models with 9 input channels
       control: pictures to follow by ControlNets, over the run
+      low_resolution: the small picture that an upscaler paints larger
       guidance_curve: guidance over the run, in place of the one value
       guidance: strength of classifier-free guidance; 1 is none and costs half
       guidance_rescale: share of the standard deviation that guidance took which is given back
@@ -72,6 +74,7 @@ class Denoise:
         mask: Masks | None,
         masked: Latents | None,
         control: Controls | None,
+        low_resolution: LowResolution | None,
         guidance_curve: Guidance | None,
         ctx: Planning,
         guidance: Annotated[float, Range(0.0, 50.0)] = 5.0,
@@ -88,6 +91,7 @@ class Denoise:
         if mask is not None and latents is None and not is_inpainting:
             raise _unconnected("latents", "a mask needs the picture that it keeps")
         check_fit(control, model)
+        enlarging, small = _enlarging(low_resolution, model)
         if control is not None and positive is None:
             raise _unconnected("positive", "a ControlNet reads the prompt")
         table = Table.read(ctx.known(tabulate, schedule))
@@ -141,7 +145,8 @@ class Denoise:
                 elif mask is not None and (kept := _kept(mask, latents, index, total)):
                     uses |= kept
                     params["next"] = level(schedule, table, index + 1)
-                uses |= _trained(model)
+                params |= enlarging
+                uses |= small | _trained(model)
                 controlled, pictures = acting(control, index, total)
                 params |= controlled
                 uses |= pictures
@@ -250,6 +255,37 @@ def _seen(mask: Masks | None, masked: Latents | None, index: int, total: int) ->
     uses = {"masked": cast("Ref", masked)}
     _acting(mask, "mask", index, total, uses)
     return uses
+
+
+def _enlarging(low: LowResolution | None, model: Model) -> tuple[dict[str, object], dict[str, Ref]]:
+    """What the steps of an upscaler read beside the small picture; raises GraphError if that does not fit the model."""
+    upscaling = model.upscaling
+    if upscaling is None and low is None:
+        return {}, {}
+    if low is None:
+        raise _unconnected(
+            "low_resolution", f'"{model.ref.name}" is an upscaler: link the picture to enlarge'
+        )
+    if upscaling is None:
+        raise GraphError(
+            "",
+            "low_resolution",
+            f'is linked, and "{model.ref.name}" is no upscaler',
+            remedy="unlink it, or load an upscaler",
+        )
+    if low.noise > upscaling.strongest:
+        raise GraphError(
+            "",
+            "low_resolution",
+            f'has noise {low.noise:g}, and "{model.ref.name}" knows up to {upscaling.strongest:g}',
+            remedy="lower the noise",
+        )
+    params: dict[str, object] = {
+        "low_scale": upscaling.scale,
+        "low_noise": low.noise,
+        "low_label": upscaling.label(low.noise),
+    }
+    return params, {"low": cast("Ref", low.latents)}
 
 
 def _unconnected(port: str, remedy: str) -> GraphError:

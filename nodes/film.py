@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 from nodes.denoise import Denoise
 from studio.graph import Value
 from studio.registry import Chain, Choice, Context, Planning, Range, Spec, node
-from studio.values import Conditioning, Latents, Model, Noise, Schedule, State
+from studio.values import (
+    Conditioning,
+    Latents,
+    LowResolution,
+    Model,
+    Noise,
+    Schedule,
+    State,
+)
 
 if TYPE_CHECKING:
     from studio.values import Image
@@ -26,6 +34,7 @@ class DenoisingFilm:
       schedule: The solver, its steps and noise levels.
       positive: What the picture shows, over the run.
       negative: What the picture keeps away from; without it, the empty prompt.
+      low_resolution: The small picture that an upscaler paints larger.
       guidance: Strength of classifier-free guidance; 1 is none and costs half.
       shows: The picture in its noise, or what the network takes it to become.
       every: Steps from a frame to the next; first and last are always there.
@@ -39,6 +48,7 @@ class DenoisingFilm:
         schedule: Schedule,
         positive: Conditioning | None,
         negative: Conditioning | None,
+        low_resolution: LowResolution | None,
         ctx: Planning,
         guidance: Annotated[float, Range(0.0, 50.0)] = 5.0,
         shows: Annotated[str, Choice("noisy", "predicted")] = "noisy",
@@ -55,6 +65,7 @@ class DenoisingFilm:
             mask=None,
             masked=None,
             control=None,
+            low_resolution=low_resolution,
             guidance_curve=None,
             ctx=ctx,
             guidance=guidance,

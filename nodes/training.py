@@ -159,7 +159,7 @@ class Training(NamedTuple):
     samples: Image
 
 
-def _chain(
+def chain_of(
     plan: Plan, steps: int, every: int, rates: Rates, uses: Mapping[str, Ref], cost: str
 ) -> Chain:
     """A spec for every block of steps between two checkpoints."""
@@ -176,7 +176,7 @@ def _chain(
     return Chain(Spec({"plan": plan}, uses, is_lasting=False), specs, cost)
 
 
-class _Taught:
+class Taught:
     """What every training loop has in common."""
 
     def passes(self, arguments: Mapping[str, object]) -> int:
@@ -214,7 +214,7 @@ class _Taught:
     category="training",
     aliases=("train", "fine_tune", "trainer"),
 )
-class TrainDiffusion(_Taught):
+class TrainDiffusion(Taught):
     """Teach a denoising network: draw a timestep, add noise in closed form, predict, step down the loss.
 
     The state (weights, average, optimizer) is stored every checkpoint_every steps. A training that was stopped goes on
@@ -312,7 +312,7 @@ class TrainDiffusion(_Taught):
             guidance=guidance,
             validate_every=validate_every,
         )
-        plan = _plan(
+        plan = plan_of(
             recipe, dataset, network, model, vae, text_encoder, new_text, betas, validation
         )
         uses = {}
@@ -320,7 +320,7 @@ class TrainDiffusion(_Taught):
             uses["base"] = cast("Ref", model.ref.result)
         rates = Rates(learning_rate, warmup, decay)
         cost = f"{_digest(network, model)} {dataset.size} {batch} {precision}"
-        return [_chain(plan, steps, checkpoint_every, rates, uses, cost)]
+        return [chain_of(plan, steps, checkpoint_every, rates, uses, cost)]
 
     def announce(self, key: Key, arguments: Mapping[str, object]) -> Mapping[str, Value]:
         """The model that the training gives, as a denoise node takes it."""
@@ -368,7 +368,7 @@ class LoraTraining(NamedTuple):
     category="training",
     aliases=("lora_trainer", "style", "dreambooth"),
 )
-class TrainLora(_Taught):
+class TrainLora(Taught):
     """Teach a model a style or a thing from a few pictures, in a small file beside it (Hu et al. 2021).
 
     The model itself stays as it is: two small matrices are learned for each layer, and save_model writes them as a LoRA
@@ -459,12 +459,12 @@ class TrainLora(_Taught):
             validate_every=validate_every,
         )
         plan = replace(
-            _plan(recipe, dataset, None, model, vae, text_encoder, None, None, validation),
+            plan_of(recipe, dataset, None, model, vae, text_encoder, None, None, validation),
             adapters=Adapters(rank, alpha, layers),
         )
         rates = Rates(learning_rate, warmup, decay)
         cost = f"lora {_digest(None, model)} {dataset.size} {batch} {precision}"
-        return [_chain(plan, steps, checkpoint_every, rates, {}, cost)]
+        return [chain_of(plan, steps, checkpoint_every, rates, {}, cost)]
 
     def finish(self, states: Sequence[State], ctx: Context) -> LoraTraining:
         """The averaged matrices, and the looks on the way."""
@@ -473,7 +473,7 @@ class TrainLora(_Taught):
         return LoraTraining(*loop.finish(states, ctx))
 
 
-def _plan(
+def plan_of(
     recipe: Recipe,
     dataset: Dataset,
     network: Network | None,

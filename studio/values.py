@@ -180,6 +180,29 @@ class Blocks:
     """What it reads beside text: ``text_time`` for XL's pooled text and sizes."""
 
 
+UPSCALING = "upscaling"
+"""Field in the config of a U-Net that is an upscaler: its scale, and whose latents it works on."""
+
+
+@dataclass(frozen=True)
+class Upscaling:
+    """What an upscaler reads beside the noise: a small picture, itself with some noise (Ho et al. 2021, section 4)."""
+
+    scale: int
+    """How many times larger it paints."""
+    levels: int
+    """So many levels of that noise it knows, each a hundredth: the first is none. It is told the level as a class."""
+
+    @property
+    def strongest(self) -> float:
+        """Standard deviation of the strongest noise, beside a signal of variance 1 - noise²."""
+        return (self.levels - 1) / 100
+
+    def label(self, noise: float) -> int:
+        """The class of a noise."""
+        return round(noise * 100)
+
+
 @dataclass(frozen=True)
 class Model(Value):
     """A denoising network, described."""
@@ -200,6 +223,8 @@ class Model(Value):
     """What a ControlNet for it must fit; None where it takes none."""
     loras: tuple[Span, ...] = ()
     """The LoRAs that act on it, each with its share of the run and its strength."""
+    upscaling: Upscaling | None = None
+    """For the second stage of a cascade: what it reads of the first."""
 
     def at(self, step: int, steps: int) -> ModelRef:
         """The weights of ``step`` of ``steps``: with the LoRAs that act in it."""
@@ -531,6 +556,16 @@ class Masks(Timeline):
     """Inpaint masks over the run: where several act at once, the union."""
 
     item: ClassVar[type[Value]] = Mask
+
+
+@dataclass(frozen=True)
+class LowResolution(Value):
+    """A small picture for an upscaler to paint larger."""
+
+    latents: Ref | Latents
+    """A reference while planning, as for every result."""
+    noise: float = 0.0
+    """Standard deviation of the noise that is mixed into it, so that its faults do not count as detail."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Generator, Tensor
 
-from studio.diffusion import control, guidance, noise
+from studio.diffusion import control, guidance, noise, upscaling
 from studio.diffusion.networks import held
 from studio.diffusion.solvers import Solver
 from studio.errors import NodeError
@@ -34,6 +34,9 @@ from studio.values import (
 
 if TYPE_CHECKING:
     from torch.nn import Module
+
+_LOW = -4
+"""Where the noise in an upscaler's small picture is addressed, as ``step``: the negative ones are no steps of a run."""
 
 
 @dataclass
@@ -187,6 +190,11 @@ def _predict(
     if "masked" in inputs:
         seen = torch.cat([_mask(inputs, sample), _item(inputs["masked"], spec).to(sample)], dim=1)
         batch = torch.cat([batch, torch.cat([seen] * len(batch)).to(dtype)], dim=1)
+    if "low" in inputs:
+        read = torch.cat([_low(inputs["low"], sample, spec)] * len(batch))
+        batch = torch.cat([batch, read.to(dtype)], dim=1)
+        label = cast("int", params["low_label"])
+        extra = {**extra, "class_labels": torch.full((len(batch),), label, device=batch.device)}
     output = cast("Any", network)(batch, timestep, **extra, **controlled, return_dict=False)[
         0
     ].float()
@@ -287,6 +295,26 @@ def _mask(inputs: Mapping[str, Value], like: Tensor) -> Tensor:
             )
             union = alpha if union is None else torch.maximum(union, alpha)
     return union if union is not None else torch.ones(1, 1, *size).to(like)
+
+
+def _low(value: Value, like: Tensor, spec: Spec) -> Tensor:
+    """What an upscaler reads beside noisy latents, float32 [1, C, h, w]: the small picture, enlarged and with noise."""
+    small = _item(value, spec)
+    scale = cast("int", spec.params["low_scale"])
+    have = [small.shape[1], *(side * scale for side in small.shape[2:])]
+    if have != list(like.shape[1:]):
+        small_size, size = (list(tensor.shape[1:]) for tensor in (small, like))
+        raise NodeError(
+            f"the small picture is {small_size} and the noise {size} (channels, height, width);"
+            f" this upscaler paints {scale} times as large",
+            where=".low_resolution",
+            remedy=f"give the noise source {scale} times the size of the small picture",
+        )
+    large = upscaling.enlarged(small, scale)
+    seed = cast("Noise", spec.unhashed["noise"]).seeds[0]
+    drawn = torch.randn(large.shape, generator=noise.generator(seed, _LOW))
+    level = torch.tensor([cast("float", spec.params["low_noise"])])
+    return upscaling.augmented(large, drawn, level).to(like)
 
 
 def _blend(

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -21,6 +21,7 @@ from studio.models.layout import is_model_folder
 from studio.models.lora import layers
 from studio.models.parts import ENDING, TOKENIZERS, Component, Parts, bundled, parts_of
 from studio.values import (
+    UPSCALING,
     Blocks,
     ControlNet,
     Described,
@@ -29,6 +30,7 @@ from studio.values import (
     Model,
     ModelRef,
     TextEncoder,
+    Upscaling,
     Vae,
 )
 
@@ -182,17 +184,23 @@ class Library:
         # an inpainting network reads mask and masked picture beside the latents that it predicts
         learned = scheduler.get("variance_type") in ("learned", "learned_range")
         latent_channels = vae.latent_channels if vae else out_channels // (2 if learned else 1)
-        _refuse_unet(unet, latent_channels)
+        told = unet.config.get(UPSCALING)
+        upscaling = None if told is None else _upscaling(unet, told)
+        latents = parts.latents
+        if isinstance(told, dict):
+            downscale, latents = _whole(told, "downscale", unet), str(told.get("latents", ""))
+        _refuse_unet(unet, latent_channels, upscaling)
         return Model(
             ref=self._ref(entry, unet),
-            family=parts.family_id,
-            latents=parts.latents,
+            family=parts.family_id or latents,
+            latents=latents,
             in_channels=in_channels,
             latent_channels=latent_channels,
             downscale=downscale,
             sample_size=_sample_size(unet, parts.family, scheduler, downscale),
             scheduler={key: value for key, value in scheduler.items() if key not in _IDLE_FIELDS},
             blocks=_blocks(unet.config),
+            upscaling=upscaling,
         )
 
     def _vae(self, entry: Entry, parts: Parts) -> Vae | None:
@@ -394,11 +402,29 @@ def _natural(component: Component, field: str) -> int:
     return value
 
 
-def _refuse_unet(unet: Component, latent_channels: int) -> None:
-    """Raise ModelError if a U-Net reads more than latents, text, a mask and XL's sizes."""
+def _upscaling(unet: Component, told: Json) -> Upscaling:
+    """What the config of an upscaler says about it."""
+    if not isinstance(told, dict):
+        raise _malformed(unet, UPSCALING)
+    return Upscaling(_whole(told, "scale", unet), _natural(unet, "num_class_embeds"))
+
+
+def _whole(told: Mapping[str, Json], field: str, unet: Component) -> int:
+    value = told.get(field)
+    if type(value) is not int or value < 1:
+        raise _malformed(unet, f"{UPSCALING}.{field}")
+    return value
+
+
+def _refuse_unet(unet: Component, latent_channels: int, upscaling: Upscaling | None) -> None:
+    """Raise ModelError if a U-Net reads more than latents, text, a mask, XL's sizes and, to enlarge, a picture."""
     channels = unet.config["in_channels"]
-    what = _condition(unet.config)
-    if channels not in (latent_channels, 2 * latent_channels + 1):
+    config = unet.config
+    if upscaling is not None:
+        config = {name: value for name, value in config.items() if name != "num_class_embeds"}
+    what = _condition(config)
+    known = (2 * latent_channels,) if upscaling else (latent_channels, 2 * latent_channels + 1)
+    if channels not in known:
         what = f"reads {channels} channels for {latent_channels} of latents"
     if what:
         raise ModelError(f"its U-Net {what}, which is not supported", where=str(unet.weights[0]))

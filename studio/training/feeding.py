@@ -33,9 +33,18 @@ class Feed:
     """
 
     def __init__(
-        self, dataset: Dataset, seed: int, device: torch.device, described: Vae | None
+        self,
+        dataset: Dataset,
+        seed: int,
+        device: torch.device,
+        described: Vae | None,
+        *,
+        shrink: int = 1,
     ) -> None:
-        """``described``: the VAE whose latents are given; None gives pixels."""
+        """``described``: the VAE whose latents are given; None gives pixels.
+
+        ``shrink``: every square of so many pixels a side becomes their mean.
+        """
         source = dataset.pictures
         is_painted = isinstance(source, Scenes)
         # scenes are kept here alone; files were all read once to see whether they can be
@@ -44,6 +53,7 @@ class Feed:
         )
         self._device = device
         self._vae = described
+        self._shrink = shrink
         self._is_fixed = not (
             isinstance(source, PictureFiles) and (source.is_random or source.is_flipped)
         )
@@ -67,7 +77,7 @@ class Feed:
             pictures = [
                 self.examples.picture(i, at) for i, at in zip(indices, positions, strict=True)
             ]
-            return encoded(self._vae, torch.stack(pictures), self._device, ctx)
+            return encoded(self._vae, self._shrunk(torch.stack(pictures)), self._device, ctx)
         if self._painters is not None:
             last = positions[-1]
             self._painters.ask(self._unknown(indices))
@@ -81,7 +91,8 @@ class Feed:
         unknown = self._unknown(indices)
         made: dict[int, Tensor] = {}
         if unknown:
-            signal = encoded(self._vae, self._painted(unknown), self._device, ctx)
+            painted = self._shrunk(self._painted(unknown))
+            signal = encoded(self._vae, painted, self._device, ctx)
             made = dict(zip(unknown, signal, strict=True))
             self._keep(unknown, signal)
         if all(index in self._places for index in indices):
@@ -97,6 +108,13 @@ class Feed:
 
     def _unknown(self, indices: Sequence[int]) -> list[int]:
         return [index for index in dict.fromkeys(indices) if index not in self._places]
+
+    def _shrunk(self, pictures: Tensor) -> Tensor:
+        if self._shrink == 1:
+            return pictures
+        small = torch.nn.functional.avg_pool2d(pictures, self._shrink)
+        # of 8 bits, as every picture is
+        return ((small + 1) * 127.5).round() / 127.5 - 1
 
     def _painted(self, indices: Sequence[int]) -> Tensor:
         if self._painters is None:

@@ -9,7 +9,16 @@ from types import MappingProxyType
 
 from studio.graph import Json
 from studio.keys import digest
-from studio.values import Dataset, ModelRef, Network, NewTextEncoder, Scenes, TextEncoder, Vae
+from studio.values import (
+    Dataset,
+    ModelRef,
+    Network,
+    NewTextEncoder,
+    Scenes,
+    TextEncoder,
+    Upscaling,
+    Vae,
+)
 
 TARGETS = ("epsilon", "v_prediction", "sample", "flow")
 LOSSES = ("l2", "l1", "huber")
@@ -91,6 +100,8 @@ class Plan:
     """Learned beside the network, which stays as it is; None: the network itself learns."""
     label_count: int = 0
     """Class labels that the network reads, the last of which stands for none; 0 where it reads none."""
+    upscaling: Upscaling | None = None
+    """What an upscaler reads beside the noise: each picture of the data set, small."""
 
     def card(self) -> dict[str, Json]:
         """The plan for the card of the model that comes of it."""
@@ -108,16 +119,26 @@ class Plan:
         recipe = self.recipe.document()
         if self.adapters is not None:
             recipe |= asdict(self.adapters)
+        if self.upscaling is not None:
+            recipe |= {"scale": self.upscaling.scale, "noise": self.upscaling.strongest}
+        if self.vae is not None:
+            recipe |= {"vae": self.vae.ref.digest}
         if isinstance(self.network, Network):
             recipe |= {"network": self.network.class_name}
         else:
             recipe |= {"began with": self.network.digest}
         return {
-            "summary": f"A {'LoRA' if self.adapters else 'denoising network'} trained on"
-            f" {self.dataset.count} pictures of {self.dataset.size} px.",
+            "summary": f"{self._what} trained on {self.dataset.count} pictures of"
+            f" {self.dataset.size} px.",
             "data": data,
             "recipe": recipe,
         }
+
+    @property
+    def _what(self) -> str:
+        if self.upscaling is not None:
+            return f"An upscaler that paints {self.upscaling.scale} times larger,"
+        return "A LoRA" if self.adapters else "A denoising network"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from studio.training.denoising import Denoising
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
 from studio.training.task import Origin, Task
+from studio.training.upscaling import Upscaler
 from studio.values import Trained
 
 
@@ -164,6 +165,8 @@ class Trainer:
 
 
 def _task(plan: Plan, ctx: Context, origin: Origin) -> Task:
+    if plan.upscaling is not None:
+        return Upscaler(plan, ctx, origin)
     return Denoising(plan, ctx, origin)
 
 
