@@ -18,11 +18,12 @@ of its file, so that editor and command line share it), ``edits`` (``NODE.PARAM=
     plan        what would run and why; answered beside a run
     look        what a ``node`` has given, if that is stored
     trajectory  the stored states of the loop ``node``, of picture ``picture`` of its batch
+    measures    what the training ``node`` has measured, as far as that is stored
     describe    work out the noise levels of the schedules that the ``targets`` give, for plans to know
     stop        end in good order; so does the end of stdin
 
-Where a ``plan``, ``look``, ``trajectory`` or ``describe`` still waits when a newer one of the same name comes, it is
-never answered.
+Where a ``plan``, ``look``, ``trajectory``, ``measures`` or ``describe`` still waits when a newer one of the same name
+comes, it is never answered.
 
 *Events*, from the child. Those of a run have ``run``, answers have ``request``; ``problems`` are a list of objects with
 ``node``, ``what``, ``where``, ``remedy``, empty where all is well.
@@ -49,6 +50,9 @@ never answered.
                 unknown), stored (numbers of steps done, rising), problems; before its states
     state       node, picture, step, sigma, timestep, width, height, x_t, x_0: pixels of one stored state; x_0 is null
                 before the first step
+    measures    node, key (of its result), steps (in all), series {NAME: {steps, values}} (as in ``measured``; thousands
+                are thinned out, each least and greatest kept), figures {NAME: …} (what the result itself says),
+                problems
     described   nodes, problems: what can be known of their schedules is among the facts
     memory      bytes (resident), device_bytes (held by torch on an accelerator, else null), total_bytes (of the
                 device), models [{name, component, bytes}], problem (why the store cannot write, else null)
@@ -92,7 +96,7 @@ LINE_BYTES = 64 * 2**20
 
 Message = dict[str, object]
 """An event as it comes out of JSON."""
-Do = Literal["run", "cancel", "plan", "look", "trajectory", "describe", "stop"]
+Do = Literal["run", "cancel", "plan", "look", "trajectory", "measures", "describe", "stop"]
 
 _COALESCED = frozenset({"step", "progress", "preview"})
 """Events of which only the latest of a node counts."""
@@ -252,7 +256,7 @@ class _Child:
 
     def send(self, request: Request) -> None:
         """Send a request soon; never waits. What it makes useless and was not sent yet is dropped."""
-        is_question = request.do in ("plan", "look", "trajectory", "describe")
+        is_question = request.do in ("plan", "look", "trajectory", "measures", "describe")
         key: object = (request.do, request.name) if is_question else next(self._serial)
         with self._condition:
             self._outbox.pop(key, None)
@@ -467,6 +471,10 @@ class Worker:
                 picture=picture,
             )
         )
+
+    def measures(self, workflow: str, node: str, *, base: str | Path, name: str = "") -> str:
+        """Ask for what a training has measured; returns the request's id."""
+        return self._ask(Request("measures", "", workflow, str(base), name, node=node))
 
     def describe(
         self, workflow: str, nodes: Sequence[str], *, base: str | Path, name: str = ""

@@ -42,7 +42,8 @@ from studio.plan import Keyed, KeyedChain, key_graph, outlook
 from studio.plan import plan as make_plan
 from studio.remote import PROTOCOL, Message, Request
 from studio.session import Job, Session, Settings, node_of, prepare, session
-from studio.values import Delivered, Image, Latents, Mask, Picture, Schedule, State
+from studio.training.record import recorded
+from studio.values import Delivered, Image, Latents, Mask, Picture, Schedule, State, Trained
 from studio.workflow import complete, loads, migrate, set_param
 
 if TYPE_CHECKING:
@@ -446,6 +447,9 @@ class _Worker:
         if request.do == "trajectory":
             self._trajectory(request, is_stale)
             return
+        if request.do == "measures":
+            self._measures(request)
+            return
         if request.do == "describe":
             self._describe(request)
             return
@@ -476,6 +480,35 @@ class _Worker:
                     if item.id in job.targets and isinstance(value, Schedule):
                         context.known(tabulate, value)
                         context.known(trained_betas, value.config)
+        self.wire.send(answer)
+
+    def _measures(self, request: Request) -> None:
+        answer: Message = {
+            "event": "measures",
+            "request": request.id,
+            "node": request.node,
+            "key": "",
+            "steps": 0,
+            "series": {},
+            "figures": {},
+        }
+        with self._answering(answer):
+            item = self._item(request)
+            port = next(
+                (port for port in item.type.outputs if issubclass(port.type, Trained)), None
+            )
+            if port is None or not item.chains:
+                raise GraphError(request.node, "", "is no training", remedy="choose a training")
+            series = recorded(item.chains[-1], self.session.store)
+            answer |= {
+                "key": item.key,
+                "steps": item.passes,
+                "series": {
+                    name: {"steps": list(one.steps), "values": list(one.values)}
+                    for name, one in series.items()
+                },
+                "figures": self.session.store.part(item.key, port.name, "card", "measured") or {},
+            }
         self.wire.send(answer)
 
     def _item(self, request: Request) -> Keyed:

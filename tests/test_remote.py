@@ -684,6 +684,50 @@ def test_a_trajectory_has_the_state_before_the_first_step_and_after_each(real: R
     assert distance(end, predicted) < 5 < 30 < distance(begin, predicted)
 
 
+def test_what_a_training_measured_is_told_again_from_what_is_stored(real: Real) -> None:
+    # tests of the training itself have how long its curves are
+    nodes: dict[str, tuple[str, dict[str, Json], dict[str, Json]]] = {
+        "data": ("scene_painter", {"size": 16, "count": 8, "style": "flat"}, {}),
+        "unet": ("new_unet", {"channels": [8, 16], "attention": 1, "head_width": 8}, {}),
+        "train": (
+            "train_diffusion",
+            {"steps": 5, "batch": 2, "samples": 1, "sample_steps": 2, "checkpoint_every": 2},
+            {"dataset": "data.dataset", "network": "unet.network"},
+        ),
+    }
+    document: dict[str, Json] = {
+        "format": "studio.workflow",
+        "version": 1,
+        "nodes": {
+            name: {"type": type_id, "version": 1, "params": params, "inputs": inputs}
+            for name, (type_id, params, inputs) in nodes.items()
+        },
+    }
+
+    def told() -> Message:
+        request = real.worker.measures(json.dumps(document), "train", base=real.folder)
+        return real.ear.wait(event="measures", request=request)
+
+    before = told()
+    assert (before["series"], before["figures"], before["problems"]) == ({}, {}, [])
+    events = real.run(document, targets=["train"])
+    after = told()
+    (began,) = of(events, "node", "train")
+    assert (after["key"], after["steps"]) == (began["key"], 5)
+    losses = [event["values"]["loss"] for event in of(events, "measured", "train")]  # type: ignore[index]  # a dict
+    series = after["series"]
+    assert isinstance(series, dict)
+    assert series["loss"] == {"steps": [1, 2, 3, 4, 5], "values": pytest.approx(losses, rel=1e-5)}
+    assert series.keys() == {"loss", "rate", "gradient"}
+    figures = after["figures"]
+    assert isinstance(figures, dict)
+    assert figures["loss of the last steps"] == pytest.approx(sum(losses) / 5)
+    request = real.worker.measures(json.dumps(document), "unet", base=real.folder)
+    problems = real.ear.wait(event="measures", request=request)["problems"]
+    assert isinstance(problems, list)
+    assert [problem["what"] for problem in problems] == ["is no training"]
+
+
 def test_a_schedule_is_worked_out_for_plans_to_know(real: Real) -> None:
     fresh = with_params(SCENE, "scheduler", steps=37)
 

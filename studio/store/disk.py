@@ -15,7 +15,7 @@ from pathlib import Path
 from studio.graph import Json, Key, Value
 from studio.store.arrays import Array
 from studio.store.encoding import decode_entry
-from studio.store.file import Damaged, Header, Kind, read_file, read_header, write_file
+from studio.store.file import Damaged, Header, Kind, read_file, read_header, read_part, write_file
 from studio.store.index import Account, Index
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{2,128}\Z")
@@ -105,6 +105,13 @@ class Disk:
         except _PASSED_OVER:
             self._unreadable.add(key)
         return None
+
+    def part(self, key: Key, where: Sequence[str]) -> object:
+        """Read a part of an entry; None where that cannot be done now, whatever the reason."""
+        try:
+            return read_part(Path(self._path(key)), key, where)
+        except (Damaged, *_PASSED_OVER):
+            return None
 
     def header(self, key: Key) -> Header | None:
         """Read the head of an entry; None for a file that is missing or damaged."""

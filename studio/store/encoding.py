@@ -8,7 +8,7 @@ import math
 import struct
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -183,7 +183,7 @@ def _class(module: str, name: str) -> type:
     raise LookupError(f"{module}.{name} is not loaded")
 
 
-def _decode(item: Json, arrays: Sequence[object]) -> object:
+def _decode(item: Json, arrays: Sequence[object] | Mapping[int, object]) -> object:
     """Rebuild what ``Encoder._encode`` took apart; raises LookupError for unknown classes."""
     if isinstance(item, list):
         return [_decode(part, arrays) for part in item]
@@ -221,7 +221,7 @@ def _decode_number(tag: str, content: str) -> int | float:
     raise LookupError(f"unknown tag {tag}")
 
 
-def _decode_value(content: list[Json], arrays: Sequence[object]) -> object:
+def _decode_value(content: list[Json], arrays: Sequence[object] | Mapping[int, object]) -> object:
     module, name, parts = content
     if not (isinstance(module, str) and isinstance(name, str) and isinstance(parts, dict)):
         raise LookupError("not the name of a class")
@@ -240,6 +240,40 @@ def decode_entry(outputs: Json, arrays: Sequence[object]) -> dict[str, Value]:
             raise LookupError(f"{name} is not a value")
         entry[name] = value
     return entry
+
+
+def find_part(outputs: Json, path: Sequence[str]) -> Json:
+    """What stands at a path of an encoded entry: an output, then fields of values and keys of dicts, still encoded.
+
+    Raises LookupError if there is no such thing.
+    """
+    place = outputs[path[0]] if isinstance(outputs, dict) else None
+    for name in path[1:]:
+        match place:
+            case {"value": [_, _, dict(parts)]}:
+                place = parts[name]
+            case {"dict": list(pairs)}:
+                place = {str(pair[0]): pair[1] for pair in pairs if isinstance(pair, list)}[name]
+            case _:
+                raise LookupError(f"{name} is in no value and no dict")
+    return place
+
+
+def decode_part(item: Json, read: Callable[[int], object]) -> object:
+    """Rebuild a part; ``read`` gives the arrays that it needs. Raises LookupError for classes that are not loaded."""
+    return _decode(item, {number: read(number) for number in _arrays_of(item)})
+
+
+def _arrays_of(item: Json) -> Iterator[int]:
+    if isinstance(item, dict):
+        for tag, content in item.items():
+            if tag == "array" and isinstance(content, int):
+                yield content
+            else:
+                yield from _arrays_of(content)
+    elif isinstance(item, list):
+        for part in item:
+            yield from _arrays_of(part)
 
 
 def compose_document(outputs: Json, arrays: Sequence[Array], bodies: Sequence[Body]) -> str:

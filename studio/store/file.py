@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from studio.graph import Json, Key
 from studio.store.arrays import NATIVE, Array, Body, ndarray
-from studio.store.encoding import compose_document, fingerprint
+from studio.store.encoding import compose_document, decode_part, find_part, fingerprint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,9 +123,8 @@ def read_file(path: Path, key: str) -> tuple[Header, list[object]]:
         header = read_header(file, key)
         arrays: list[object] = []
         bodies: list[Body] = []
-        for spec, strides, start in zip(header.specs, header.layout, header.starts, strict=True):
-            file.seek(start)
-            array, body = _read_array(file, spec, strides)
+        for number in range(len(header.specs)):
+            array, body = _read_array(file, header, number)
             arrays.append(array)
             bodies.append((body, 0))
     if fingerprint(header.document, bodies) != header.fingerprint:
@@ -133,12 +132,23 @@ def read_file(path: Path, key: str) -> tuple[Header, list[object]]:
     return header, arrays
 
 
-def _read_array(
-    file: FileIO, spec: tuple[str, str, list[int], int], strides: list[int] | None
-) -> tuple[object, memoryview]:
-    kind, dtype, shape, nbytes = spec
+def read_part(path: Path, key: str, where: Sequence[str]) -> object:
+    """Read a part of an entry (``find_part``) and no arrays but its own.
+
+    The head is checked, the arrays are not: for that the whole file would have to be read. Raises OSError, LookupError,
+    and Damaged.
+    """
+    with open(path, "rb", buffering=0) as file:
+        header = read_header(file, key)
+        part = find_part(header.outputs, where)
+        return decode_part(part, lambda number: _read_array(file, header, number)[0])
+
+
+def _read_array(file: FileIO, header: Header, number: int) -> tuple[object, memoryview]:
+    kind, dtype, shape, nbytes = header.specs[number]
+    file.seek(header.starts[number])
     if kind == "tensor":
-        return _read_tensor(file, dtype, shape, strides, nbytes)
+        return _read_tensor(file, dtype, shape, header.layout[number], nbytes)
     buffer = bytearray(nbytes)
     _fill(file, memoryview(buffer))
     body = memoryview(buffer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -85,6 +85,20 @@ class Store:
         """
         record = self._recall(key)
         return record.value if record else None
+
+    def part(self, key: Key, *where: str) -> object:
+        """Return a part of an entry without reading the rest, or None.
+
+        ``where``: the output, then names of fields and keys of dicts of text: a state's ``losses``, not its weights.
+        Unlike what ``get`` returns, it is not remembered, and damage within its arrays is not noticed.
+        """
+        record = self._here(key)
+        if record is None:
+            return self._writer.disk.part(key, where) if self._writer and is_key(key) else None
+        found: object = record.value
+        for name in where:
+            found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+        return found
 
     def put(
         self, key: Key, entry: Entry, *, kind: Kind = "result", replaces: Iterable[Key] = ()

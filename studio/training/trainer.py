@@ -40,7 +40,10 @@ class Trainer:
         self.recipe = plan.recipe
         self.done = 0
         self.losses: list[float] = []
+        self.norms: list[float] = []
+        """Of the gradients, where they are clipped."""
         self.validations: list[dict[str, float]] = []
+        """What was measured on the validation set, and after how many ``steps``."""
         self.sheets: list[Tensor] = []
         """What was painted on the way, uint8 [n, 3, H, W] each."""
         self._task = _task(plan, ctx, Origin(base, frozen))
@@ -68,6 +71,7 @@ class Trainer:
             "average": {name: _copy(weight) for name, weight in self._average.items()},
             "optimizer": self._optimizer.state(),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "norms": torch.tensor(self.norms, dtype=torch.float64),
             "validations": [dict(each) for each in self.validations],
             "sheets": list(self.sheets),
         }
@@ -83,6 +87,9 @@ class Trainer:
                     self._average[name] = torch.empty_like(weight).copy_(average[name])
         self._optimizer.restore(cast("list[dict[int, dict[str, Tensor]]]", frozen["optimizer"]))
         self.losses = cast("Tensor", frozen["losses"]).tolist()
+        # states of former versions have none
+        if "norms" in frozen:
+            self.norms = cast("Tensor", frozen["norms"]).tolist()
         validations = cast("list[dict[str, float]]", frozen["validations"])
         self.validations = [dict(each) for each in validations]
         self.sheets = list(cast("list[Tensor]", frozen["sheets"]))
@@ -116,6 +123,7 @@ class Trainer:
         measured = {"loss": total, "rate": rate}
         if norm is not None:
             measured["gradient"] = float(norm)
+            self.norms.append(measured["gradient"])
         return measured
 
     def _follow(self) -> None:

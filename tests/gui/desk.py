@@ -67,6 +67,10 @@ class FakeWorker:
         self.asked.append(("trajectory", node))
         return f"trajectory-{len(self.asked)}"
 
+    def measures(self, workflow: str, node: str, *, base: str | Path, name: str = "") -> str:
+        self.asked.append(("measures", node))
+        return f"measures-{len(self.asked)}"
+
     def describe(
         self, workflow: str, nodes: Sequence[str], *, base: str | Path, name: str = ""
     ) -> str:

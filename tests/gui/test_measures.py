@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,14 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from studio.graph import Key
 from studio.gui.running.measures import Measures, Record, Series
 from studio.gui.seeing.measure_plot import MeasurePlot, nice, nice_log
 from studio.gui.seeing.measure_view import MeasureView
+from studio.gui.shell.page import Page
 from studio.gui.states import NodeState
 from studio.gui.theme import Theme
+from studio.plan import Status
 from tests.gui import hands
 from tests.gui.desk import TRAIN, Desk
 from tests.gui.test_window import panels_of
@@ -86,12 +90,20 @@ def test_a_training_that_goes_on_keeps_what_it_measured_before() -> None:
     measures = Measures()
     began(measures, "a", 0)
     said(measures, 1, 37, 1.0)
+    measures.event(
+        {"event": "measured", "node": "train", "step": 36, "values": {"validation": 1.0}}
+    )
     # cancelled and killed: it goes on at its last checkpoint
     began(measures, "a", 30)
     said(measures, 31, 50, 0.5)
     loss = measures.records["train"].series["loss"]
     assert list(loss.steps) == list(range(1, 51))
     assert list(loss.values) == [1.0] * 30 + [0.5] * 20
+    assert not measures.records["train"].series["validation"]
+    # cancelled in mid-block it goes on where it was, though its last checkpoint is before that
+    began(measures, "a", 40)
+    said(measures, 51, 52, 0.25)
+    assert list(loss.values) == [1.0] * 30 + [0.5] * 20 + [0.25] * 2
 
 
 def test_another_training_begins_anew_with_its_first_number() -> None:
@@ -337,3 +349,107 @@ def test_the_curve_takes_the_colours_of_the_theme(desk: Desk, qtbot: QtBot) -> N
     for theme in (Theme.light(), Theme.dark()):
         panels_of(window).set_theme(theme)
         assert shot(view.plot).pixelColor(3, 3) == theme.field
+
+
+# --- what was measured in former sessions
+
+
+def asked(desk: Desk) -> list[int]:
+    """The numbers of the questions for what was measured."""
+    return [number for number, (what, _) in enumerate(desk.worker.asked, 1) if what == "measures"]
+
+
+def with_plan(page: Page, status: Status, key: str = "k", done: int = 0) -> None:
+    """What planning says where a training is stored, or a part of it."""
+    plan = page.watch.outcome.plan
+    assert plan is not None
+    nodes = tuple(
+        replace(one, status=status, key=Key(key), from_step=done) if one.node == "train" else one
+        for one in plan.nodes
+    )
+    page.watch.outcome = replace(page.watch.outcome, plan=replace(plan, nodes=nodes))
+    page.watch.outcome_changed.emit(page.watch.outcome)
+
+
+def answer(desk: Desk, losses: int, key: str = "k", **fields: object) -> None:
+    """What the worker says to the last question: the loss falls as 1 / step."""
+    steps = list(range(1, losses + 1))
+    series = {"loss": {"steps": steps, "values": [1 / step for step in steps]}} if steps else {}
+    desk.worker.on_event(
+        {"event": "measures", "request": f"measures-{asked(desk)[-1]}", "node": "train", "key": key,
+         "steps": 300, "series": series, "figures": {}, "problems": [], **fields}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def reopened(desk: Desk) -> tuple[Page, MeasureView]:
+    """A training whose document is open and selected, with a worker to ask."""
+    window, page = desk.opened(TRAIN)
+    assert window.runner is not None
+    window.runner.start_worker()
+    page.canvas.select(["train"])
+    return page, panels_of(window).measures
+
+
+def test_the_curve_of_a_former_session_is_asked_for_once(
+    desk: Desk, qtbot: QtBot, reopened: tuple[Page, MeasureView]
+) -> None:
+    page, view = reopened
+    with_plan(page, "runs")
+    assert not asked(desk)
+    with_plan(page, "cached")
+    assert len(asked(desk)) == 1
+    answer(desk, 300)
+    qtbot.waitUntil(view.isVisible)
+    assert view.place.text() == "train · step 300 of 300"
+    assert view.plot.count() == 300
+    with_plan(page, "cached")
+    assert len(asked(desk)) == 1
+    # an undo that leads to another stored training
+    with_plan(page, "cached", key="other")
+    assert len(asked(desk)) == 2
+    answer(desk, 120, key="other")
+    qtbot.waitUntil(lambda: view.plot.count() == 120)
+
+
+def test_a_training_that_is_taken_up_again_has_its_curve_from_the_first_step(
+    desk: Desk, qtbot: QtBot, reopened: tuple[Page, MeasureView]
+) -> None:
+    page, view = reopened
+    with_plan(page, "resumes", done=100)
+    number = len(asked(desk))
+    assert number == 1
+    # the answer is late: the run is there before it
+    desk.program.windows[0].run()
+    desk.worker.say("node", node="train", from_step=100, steps=300, key="k")
+    trained(desk, 101, 110)
+    qtbot.waitUntil(lambda: view.isVisible() and view.plot.count() == 10)
+    answer(desk, 100)
+    qtbot.waitUntil(lambda: view.plot.count() == 110)
+    trained(desk, 111, 112)
+    qtbot.waitUntil(lambda: view.plot.count() == 112)
+    # of another training nothing is taken while one runs
+    answer(desk, 300, key="other")
+    trained(desk, 113, 113)
+    qtbot.waitUntil(lambda: view.plot.count() == 113)
+    assert len(asked(desk)) == number
+
+
+def test_where_no_step_is_stored_the_result_speaks(
+    desk: Desk, qtbot: QtBot, reopened: tuple[Page, MeasureView]
+) -> None:
+    page, view = reopened
+    with_plan(page, "cached")
+    answer(desk, 0, figures={"steps": 300, "loss of the last steps": 0.02345678})
+    qtbot.waitUntil(view.isVisible)
+    assert view.place.text() == "train · its steps are no longer stored"
+    assert view.figures.text() == "steps 300 · loss of the last steps 0.02346"
+
+
+def test_a_worker_that_comes_anew_is_asked_again(
+    desk: Desk, qtbot: QtBot, reopened: tuple[Page, MeasureView]
+) -> None:
+    page, _ = reopened
+    with_plan(page, "cached")
+    desk.worker.on_event({"event": "worker", "state": "ready"})
+    qtbot.waitUntil(lambda: len(asked(desk)) == 2)

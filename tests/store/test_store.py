@@ -138,3 +138,33 @@ def test_stats_count_states_and_results(tmp_path: Path) -> None:
         stats = store.stats()
     assert (stats.entries, stats.results, stats.states) == (3, 1, 2)
     assert stats.disk_bytes == sum(file.stat().st_size for file in tmp_path.glob("entries/*/*"))
+
+
+def test_a_part_is_read_without_the_rest(tmp_path: Path) -> None:
+    weights, losses = torch.arange(4096.0), torch.tensor([3.0, 2.0], dtype=torch.float64)
+    entry = {"state": State({"weights": {"a": weights}, "losses": losses, "rows": [[4.0, 0.5]]})}
+    store = Store(tmp_path)
+    store.put(key(0), entry, kind="state")
+    store.close()
+    assert store.part(key(0), "state", "data", "rows") == [[4.0, 0.5]]
+    # a byte of the weights is another: whoever reads them finds out, and nobody else
+    file = file_of(tmp_path)
+    content = file.read_bytes()
+    place = content.index(weights.numpy().tobytes())
+    file.write_bytes(content[:place] + b"x" + content[place + 1 :])
+    fresh = Store(tmp_path)
+    found = fresh.part(key(0), "state", "data", "losses")
+    assert isinstance(found, torch.Tensor)
+    assert torch.equal(found, losses)
+    assert fresh.part(key(0), "state", "data", "rows") == [[4.0, 0.5]]
+    assert fresh.get(key(0)) is None
+
+
+def test_a_part_that_is_not_there_is_none(tmp_path: Path) -> None:
+    stored(tmp_path, state())
+    for store in (Store(tmp_path), Store(None)):
+        store.put(key(1), state())
+        for number in (0, 1, 2):
+            for path in (("state", "data", "losses"), ("state", "nothing"), ("nothing",)):
+                assert store.part(key(number), *path) is None
+        assert store.part(key(1), "state", "data", "step") == 0

@@ -128,6 +128,8 @@ class Record:
     """Of the result that it measured itself for."""
     steps: int = 0
     """Of the node in all; 0 where that is not known."""
+    figures: Mapping[str, object] = field(default_factory=dict)
+    """What the result itself says, by name, for where no steps are known."""
     series: dict[str, Series] = field(default_factory=dict)
     """By the name of what is measured, in the order of their coming."""
 
@@ -167,8 +169,8 @@ class Measures:
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
-        self._begun: dict[str, tuple[str, int, int]] = {}
-        """Of the nodes that run: key, the step that they go on from, and all steps."""
+        self._begun: dict[str, tuple[str, int]] = {}
+        """Of the nodes that run and have measured nothing yet: key and all steps."""
 
     def event(self, event: Mapping[str, object]) -> None:
         """Take in an event of a run."""
@@ -176,24 +178,24 @@ class Measures:
         if name == "started":
             self._begun.clear()
         elif name == "node":
-            key, at, steps = event.get("key"), event.get("from_step"), event.get("steps")
-            if isinstance(at, int) and isinstance(steps, int):
-                self._begun[node] = (str(key or ""), at, steps)
+            key, steps = event.get("key"), event.get("steps")
+            if isinstance(steps, int):
+                self._begun[node] = (str(key or ""), steps)
         elif name == "measured":
             step, values = event.get("step"), event.get("values")
             if isinstance(step, int) and isinstance(values, Mapping):
-                self._record(node).add(step, numbers(values))
+                self._record(node, step).add(step, numbers(values))
 
-    def _record(self, node: str) -> Record:
-        """Where the node's numbers go: what was measured for another result gives way to the first of them."""
+    def _record(self, node: str, step: int) -> Record:
+        """Where the numbers of a step go: what was measured for another result, or later, gives way to the first."""
         begun = self._begun.pop(node, None)
         record = self.records.get(node)
         if begun is not None:
-            key, at, steps = begun
+            key, steps = begun
             if record is None or not key or record.key != key:
                 record = self.records[node] = Record(key, steps)
             else:
-                record.cut(at)
+                record.cut(step - 1)
         elif record is None:
             record = self.records[node] = Record()
         return record
@@ -208,14 +210,17 @@ class Measures:
             str(event.get("key", "")),
             event.get("series"),
         )
-        steps = event.get("steps")
-        if not isinstance(found, Mapping) or not found or not isinstance(steps, int):
+        steps, figures = event.get("steps"), event.get("figures")
+        if not isinstance(found, Mapping) or not isinstance(figures, Mapping):
+            return
+        if not isinstance(steps, int) or not (found or figures):
             return
         record = self.records.get(node)
         if record is None or record.key != key:
             if is_running and record is not None:
                 return
             record = self.records[node] = Record(key, steps)
+        record.figures = figures
         for name, series in found.items():
             if isinstance(series, Mapping):
                 at, values = series.get("steps"), series.get("values")

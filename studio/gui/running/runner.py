@@ -59,6 +59,9 @@ class WorkerLike(Protocol):
     ) -> str:
         """Ask for the stored states of a loop; returns the request's id."""
 
+    def measures(self, workflow: str, node: str, *, base: str | Path, name: str = "") -> str:
+        """Ask for what a training has measured; returns the request's id."""
+
     def describe(
         self, workflow: str, nodes: Sequence[str], *, base: str | Path, name: str = ""
     ) -> str:
@@ -86,6 +89,8 @@ class Watch(QObject):
     """The event ``look``: how many pictures a node had to show."""
     trajectory = Signal(dict)
     """The events ``trajectory`` and ``state``, as they come."""
+    measured = Signal(str)
+    """A node of which more is known of what it once measured."""
     failed = Signal(object)
     """A Failure."""
     stored = Signal()
@@ -411,6 +416,16 @@ class Runner(QObject):
             )
             self._expect(request, watch)
 
+    def ask_measures(self, watch: Watch, node: str) -> bool:
+        """Ask for what a training has measured; ``measured`` of the document answers. False where nobody is to ask."""
+        from studio.workflow import dumps
+
+        if self._worker is None:
+            return False
+        text = dumps(watch.document.workflow)
+        self._expect(self._worker.measures(text, node, base=watch.base, name=watch.past), watch)
+        return True
+
     def _describe(self, watch: Watch) -> None:
         """Let the worker work out the schedules that the plan knows nothing of; once for each workflow."""
         from studio.workflow import dumps
@@ -471,6 +486,11 @@ class Runner(QObject):
                 watch.pictured.emit(made)
         elif name in ("trajectory", "state"):
             watch.trajectory.emit(event)
+        elif name == "measures":
+            node = str(event.get("node", ""))
+            is_running = watch.tracker.flat.get(node, NodeState()).status == "running"
+            watch.measures.stored(event, is_running=is_running)
+            watch.measured.emit(node)
         elif name == "described":
             if not event.get("problems"):
                 self.plan(watch)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -145,7 +145,7 @@ class MeasurePlot(Plot):
         """Paint the axes, the numbers, their mean and the step that is read."""
         painter = QPainter(self)
         extent = self._extent()
-        self.paint_frame(painter, "" if extent else self.tr("nothing measured yet"))
+        self.paint_frame(painter, "" if extent else self.tr("no steps to show"))
         if extent is None:
             return
         area = self.area()
@@ -156,6 +156,7 @@ class MeasurePlot(Plot):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for series, color in self._validations():
             self._paint_validation(painter, series, color, scale)
+        self._paint_legend(painter, area)
         self._paint_read(painter, area, scale)
 
     def _paint_axes(self, painter: QPainter, area: QRectF, scale: _Scale) -> None:
@@ -190,7 +191,7 @@ class MeasurePlot(Plot):
                 painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, f"{int(step)}")
 
     def _paint_series(self, painter: QPainter, series: Series, scale: _Scale) -> None:
-        """The numbers thin, as lines from the least to the greatest where many share a pixel; the mean bold."""
+        """The numbers thin, as a band from the least to the greatest where many share a pixel; the mean bold."""
         if not series:
             return
         raw = QColor(self._theme.accent)
@@ -201,9 +202,10 @@ class MeasurePlot(Plot):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.drawPolyline(scale.places(series.steps, series.values))
         else:
-            pitch = max(scale.area.width() / len(blocks), 1.0)
-            painter.setPen(QPen(raw, pitch, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
-            painter.drawLines(_columns(series, blocks, scale))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(raw)
+            painter.drawPolygon(_envelope(series, blocks, scale))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if len(series) > 1:
             chosen = [0, *(block[1] - 1 for block in series.blocks(_MEAN_POINTS))]
@@ -219,6 +221,8 @@ class MeasurePlot(Plot):
     def _paint_validation(
         self, painter: QPainter, series: Series, color: QColor, scale: _Scale
     ) -> None:
+        if not series:
+            return
         ends = [block[1] - 1 for block in series.blocks(max(int(scale.area.width()), 1))]
         places = scale.places([series.steps[i] for i in ends], [series.values[i] for i in ends])
         painter.setPen(QPen(color, 1.4))
@@ -230,6 +234,25 @@ class MeasurePlot(Plot):
         painter.setBrush(color)
         for place in places:
             painter.drawEllipse(place, 3.5, 3.5)
+
+    def _paint_legend(self, painter: QPainter, area: QRectF) -> None:
+        """Say which line is which, in the corner that a falling loss leaves free."""
+        validations = self._validations()
+        if not validations:
+            return
+        metrics, words = self.fontMetrics(), [(self._shown, self._theme.accent)]
+        for number, (_, color) in enumerate(validations, 1):
+            text = self.tr("quarter {0}") if number == 1 else "{0}"
+            words.append((text.format(number) if self._has_parts else self.tr("validation"), color))
+        widths = [metrics.horizontalAdvance(text) + 10 for text, _ in words]
+        place = QRectF(area.right() - sum(widths), area.top(), sum(widths), metrics.height())
+        ground = QColor(self._theme.field)
+        ground.setAlphaF(0.8)
+        painter.fillRect(place, ground)
+        for (text, color), width in zip(words, widths, strict=True):
+            painter.setPen(color)
+            painter.drawText(place.adjusted(10, 0, 0, 0), Qt.AlignmentFlag.AlignLeft, text)
+            place.setLeft(place.left() + width)
 
     def _paint_read(self, painter: QPainter, area: QRectF, scale: _Scale) -> None:
         series, index = self._series, self.index
@@ -334,21 +357,20 @@ def nice_log(low: float, high: float, most: int) -> list[float]:
     return []
 
 
-def _columns(
-    series: Series, blocks: Iterable[tuple[int, int, float, float]], scale: _Scale
-) -> list[QLineF]:
-    """A line from the least to the greatest of each block, each meeting the one before."""
-    lines: list[QLineF] = []
+def _envelope(
+    series: Series, blocks: Sequence[tuple[int, int, float, float]], scale: _Scale
+) -> list[QPointF]:
+    """All that lies between the least and the greatest of each block, as wide as the block is."""
     steps = series.steps
-    before: tuple[float, float] | None = None
-    for begin, end, low, high in blocks:
-        x, bottom, top = scale.x(steps[(begin + end - 1) // 2]), scale.y(low), scale.y(high)
-        low_y, high_y = bottom, top
-        if before is not None:
-            low_y, high_y = max(bottom, before[1]), min(top, before[0])
-        lines.append(QLineF(x, low_y, x, high_y))
-        before = (bottom, top)
-    return lines
+    edges = [scale.x(steps[block[0]]) for block in blocks]
+    edges.append(scale.x(steps[-1]))
+    above, below = [], []
+    for place, (_, _, low, high) in enumerate(blocks):
+        bottom, top = scale.y(low), scale.y(high)
+        for x in edges[place : place + 2]:
+            above.append(QPointF(x, top))
+            below.append(QPointF(x, bottom))
+    return above + below[::-1]
 
 
 def parts(record: Record) -> list[tuple[str, Hue]]:
@@ -359,7 +381,8 @@ def parts(record: Record) -> list[tuple[str, Hue]]:
 
 def quantities(record: Record) -> list[str]:
     """What has a plot of its own, the loss first."""
-    names = [name for name in record.series if not name.startswith(VALIDATION)]
+    with_loss = {VALIDATION, *(name for name, _ in parts(record))}
+    names = [name for name in record.series if name not in with_loss]
     return sorted(names, key=lambda name: name != LOSS)
 
 

@@ -25,7 +25,8 @@ class MeasureView(QWidget):
         self.place = Line()
         self.figures = Line()
         self.parts = switch(
-            self.tr("Quarters"), self.tr("The validation by quarter of the timesteps")
+            self.tr("Quarters"),
+            self.tr("The validation by quarter of the timesteps, the first with the least noise"),
         )
         self.log = switch(self.tr("Log"), self.tr("Equal ratios take equal heights"))
         self.parts.toggled.connect(self.plot.show_parts)
@@ -66,6 +67,8 @@ class MeasureView(QWidget):
 
     def _place(self, node: str, record: Record, state: NodeState) -> str:
         """The node, its step, and how long it is going to take."""
+        if not record.series:
+            return self.tr("{0} · its steps are no longer stored").format(node)
         if not record.steps:
             return self.tr("{0} · step {1}").format(node, record.last)
         text = self.tr("{0} · step {1} of {2}").format(node, record.last, record.steps)
@@ -75,7 +78,17 @@ class MeasureView(QWidget):
 
     def _read(self, words: str) -> None:
         """Show what is read, else what is now."""
-        self.figures.setText(words or self.plot.figures(self._record.last))
+        record = self._record
+        self.figures.setText(words or self.plot.figures(record.last) or self._said(record))
+
+    def _said(self, record: Record) -> str:
+        """What the result itself says."""
+        words = []
+        for name, value in record.figures.items():
+            several = value if isinstance(value, list) else [value]
+            numbers = [f"{one:.4g}" for one in several if isinstance(one, int | float)]
+            words.append(f"{name} {' / '.join(numbers)}")
+        return " · ".join(words)
 
     @property
     def shown(self) -> str:

@@ -99,7 +99,7 @@ class Panels(QObject):
         )
         self.painting = Painting(self.mask, self.showing, runner, theme, self)
         self.trajectory = Trajectory(self.scrubber, self.showing, runner, types, self)
-        self.learning = Learning(self.measures, self.showing, self)
+        self.learning = Learning(self.measures, self.showing, runner, types, self)
         self.docks = Docks(window, self._widgets(), self._give_keyboard)
         self.actions_ = Actions(window, self._table())
         self._connect()
