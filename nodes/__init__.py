@@ -62,6 +62,7 @@ from nodes.training import (
 )
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
 from nodes.training_upscaling import TrainUpscaler
+from nodes.training_vae import TrainVae, new_vae
 from nodes.upscaling import low_resolution
 from nodes.vae import latents_to_pixels, vae_decode, vae_encode
 from nodes.value import (
@@ -83,6 +84,7 @@ __all__ = [
     "TrainDiffusion",
     "TrainLora",
     "TrainUpscaler",
+    "TrainVae",
     "arithmetic",
     "beta_schedule",
     "boolean",
@@ -136,6 +138,7 @@ __all__ = [
     "mask_window",
     "new_text_encoder",
     "new_unet",
+    "new_vae",
     "noise_source",
     "noise_variation",
     "number",

@@ -494,6 +494,13 @@ def plan_of(
             "", "model", "has LoRAs, which a training would not see", remedy="unlink them"
         )
     config = _config(network)
+    if "latent_channels" in config:
+        raise GraphError(
+            "",
+            "network",
+            "is an autoencoder, not a denoising network",
+            remedy="link it to train_vae, and a new_unet here",
+        )
     channels = model.latent_channels if model else int(str(config["in_channels"]))
     _check_vae(channels, model.downscale if model else 0, vae)
     reads_text = model.blocks is not None if model else "cross_attention_dim" in config
@@ -582,6 +589,13 @@ def _check_vae(channels: int, downscale: int, vae: Vae | None) -> None:
             "vae",
             f"has latents of {vae.latent_channels} channels, and the network reads {channels}",
             remedy="link the VAE of the model, or give new_unet this one",
+        )
+    if vae is not None and vae.ref.result is not None:
+        raise GraphError(
+            "",
+            "vae",
+            "is trained in this graph",
+            remedy="save it by save_model, and load it by its name",
         )
     if vae is None and (channels != 3 or downscale > 1):
         raise GraphError(

@@ -12,7 +12,10 @@ from studio.graph import Value
 from studio.registry import Context, Spec
 from studio.training.recipe import Plan
 from studio.training.trainer import Trainer
+from studio.training.vae_plan import VaePlan
 from studio.values import Image, State, Trained
+
+AnyPlan = Plan | VaePlan
 
 _MOST_SHEETS = 200
 """So many sheets are kept of one training; then every other goes."""
@@ -21,14 +24,16 @@ _MOST_SHEETS = 200
 def start(spec: Spec, inputs: Mapping[str, Value], ctx: Context) -> State:
     """A training that has not begun to learn."""
     base = cast("Trained | None", inputs.get("base"))
-    return _state(Trainer(cast("Plan", spec.params["plan"]), ctx, base=base))
+    return _state(Trainer(cast("AnyPlan", spec.params["plan"]), ctx, base=base))
 
 
 def step(state: State, spec: Spec, ctx: Context) -> State:
     """One step of a training, and a look at it where one is due."""
-    trainer = _trainer(state, cast("Plan", spec.unhashed["plan"]), ctx)
+    trainer = _trainer(state, cast("AnyPlan", spec.unhashed["plan"]), ctx)
     rates = cast("tuple[float, ...]", spec.params["rates"])
-    measured = trainer.step(rates[trainer.done - cast("int", spec.params["first"])], ctx)
+    rate = rates[trainer.done - cast("int", spec.params["first"])]
+    turn = cast("int | None", spec.params.get("turn"))
+    measured = trainer.step(rate, ctx, is_late=turn is not None and trainer.done >= turn)
     recipe = trainer.recipe
     if _is_due(recipe.validate_every, trainer.done):
         measured |= trainer.validate(ctx)
@@ -49,7 +54,7 @@ def _state(trainer: Trainer, *, is_shown: bool = False) -> State:
     return State({"live": trainer, "done": trainer.done, "is_shown": is_shown})
 
 
-def _trainer(state: State, plan: Plan, ctx: Context) -> Trainer:
+def _trainer(state: State, plan: AnyPlan, ctx: Context) -> Trainer:
     live = state.data.get("live")
     if isinstance(live, Trainer):
         assert live.done == state.data["done"], "a training went on without its state"
@@ -67,7 +72,7 @@ def finish(states: Sequence[State], ctx: Context) -> tuple[Trained, Image]:
     """The trained model, measured, and all that was painted on the way, a sheet each."""
     (state,) = states
     live = state.data.get("live")
-    plan = live.plan if isinstance(live, Trainer) else cast("Plan", state.data["plan"])
+    plan = live.plan if isinstance(live, Trainer) else cast("AnyPlan", state.data["plan"])
     trainer = _trainer(state, plan, ctx)
     if not _is_due(plan.recipe.sample_every, trainer.done):
         trainer.paint(ctx)

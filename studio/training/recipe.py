@@ -105,17 +105,6 @@ class Plan:
 
     def card(self) -> dict[str, Json]:
         """The plan for the card of the model that comes of it."""
-        pictures = self.dataset.pictures
-        data: dict[str, Json] = {
-            "pictures": self.dataset.count,
-            "size": self.dataset.size,
-            "digest": digest(self.dataset),
-        }
-        if isinstance(pictures, Scenes):
-            given: dict[str, Json] = {
-                f"all {name}": value for name, value in pictures.given.items()
-            }
-            data |= {"source": "scene painter", "seed": pictures.seed, **given}
         recipe = self.recipe.document()
         if self.adapters is not None:
             recipe |= asdict(self.adapters)
@@ -130,7 +119,7 @@ class Plan:
         return {
             "summary": f"{self._what} trained on {self.dataset.count} pictures of"
             f" {self.dataset.size} px.",
-            "data": data,
+            "data": data_card(self.dataset),
             "recipe": recipe,
         }
 
@@ -139,6 +128,20 @@ class Plan:
         if self.upscaling is not None:
             return f"An upscaler that paints {self.upscaling.scale} times larger,"
         return "A LoRA" if self.adapters else "A denoising network"
+
+
+def data_card(dataset: Dataset) -> dict[str, Json]:
+    """What was learned, for the card of a model."""
+    pictures = dataset.pictures
+    data: dict[str, Json] = {
+        "pictures": dataset.count,
+        "size": dataset.size,
+        "digest": digest(dataset),
+    }
+    if isinstance(pictures, Scenes):
+        given: dict[str, Json] = {f"all {name}": value for name, value in pictures.given.items()}
+        data |= {"source": "scene painter", "seed": pictures.seed, **given}
+    return data
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ class Task(ABC):
     device: torch.device
     is_mixed: bool = False
     """Compute in bfloat16 where that is enough."""
+    is_late: bool = False
+    """The last part of the training has begun, for tasks that have one."""
 
     @property
     def files(self) -> Mapping[str, Mapping[str, str]]:

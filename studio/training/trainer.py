@@ -16,11 +16,13 @@ from torch import Tensor
 from studio.errors import NodeError
 from studio.graph import Json
 from studio.registry import Context
+from studio.training.autoencoding import Autoencoding
 from studio.training.denoising import Denoising
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
 from studio.training.task import Origin, Task
 from studio.training.upscaling import Upscaler
+from studio.training.vae_plan import VaePlan
 from studio.values import Trained
 
 
@@ -29,7 +31,7 @@ class Trainer:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | VaePlan,
         ctx: Context,
         *,
         base: Trained | None = None,
@@ -96,9 +98,13 @@ class Trainer:
 
     # --- one step
 
-    def step(self, rate: float, ctx: Context) -> dict[str, float]:
-        """Learn from the next batches; returns what was measured. Raises NodeError once the loss is no number."""
+    def step(self, rate: float, ctx: Context, *, is_late: bool = False) -> dict[str, float]:
+        """Learn from the next batches; returns what was measured. Raises NodeError once the loss is no number.
+
+        ``is_late``: the last part of the training has begun.
+        """
         recipe = self.recipe
+        self._task.is_late = is_late
         parts = []
         for part in range(recipe.accumulate):
             ctx.check()
@@ -172,7 +178,9 @@ class Trainer:
         return Trained(result.weights, result.configs, {**card, "measured": measured}, result.files)
 
 
-def _task(plan: Plan, ctx: Context, origin: Origin) -> Task:
+def _task(plan: Plan | VaePlan, ctx: Context, origin: Origin) -> Task:
+    if isinstance(plan, VaePlan):
+        return Autoencoding(plan, ctx, origin)
     if plan.upscaling is not None:
         return Upscaler(plan, ctx, origin)
     return Denoising(plan, ctx, origin)
