@@ -1,5 +1,6 @@
 """The core nodes: what artists see. Every node type stands here by name."""
 
+from nodes.classifier import classifier_guidance
 from nodes.controlnet import control, image_edges
 from nodes.denoise import Denoise
 from nodes.film import DenoisingFilm
@@ -36,6 +37,7 @@ from nodes.mask import (
     mask_window,
 )
 from nodes.model import (
+    load_classifier,
     load_controlnet,
     load_embedding,
     load_model,
@@ -60,6 +62,7 @@ from nodes.training import (
     new_unet,
     save_model,
 )
+from nodes.training_classifier import TrainClassifier
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
 from nodes.training_upscaling import TrainUpscaler
 from nodes.training_vae import TrainVae, new_vae
@@ -81,6 +84,7 @@ from nodes.value import (
 __all__ = [
     "Denoise",
     "DenoisingFilm",
+    "TrainClassifier",
     "TrainDiffusion",
     "TrainLora",
     "TrainUpscaler",
@@ -90,6 +94,7 @@ __all__ = [
     "boolean",
     "choose_number",
     "choose_text",
+    "classifier_guidance",
     "combine_masks",
     "control",
     "custom_sigmas",
@@ -122,6 +127,7 @@ __all__ = [
     "latent_pick",
     "latent_upscale",
     "latents_to_pixels",
+    "load_classifier",
     "load_controlnet",
     "load_embedding",
     "load_image",

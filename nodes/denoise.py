@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, cast
 
+from nodes.classifier import Aiming
 from nodes.controlnet import acting, added_cost, check_fit
 from studio.errors import GraphError
 from studio.graph import Ref, Value
 from studio.registry import Chain, Context, Planning, Range, Spec, node
 from studio.values import (
+    ClassifierGuidance,
     Conditioning,
     Controls,
     Guidance,
@@ -54,6 +56,7 @@ class Denoise:
       masked: latents of the picture with a grey hole, for inpainting models with 9 input channels
       control: pictures to follow by ControlNets, over the run
       low_resolution: the small picture that an upscaler paints larger
+      classifier_guidance: labels that classifiers are to see, over the run
       guidance_curve: guidance over the run, in place of the one value
       guidance: strength of classifier-free guidance; 1 is none and costs half
       guidance_rescale: share of the standard deviation that guidance took which is given back
@@ -75,6 +78,7 @@ class Denoise:
         masked: Latents | None,
         control: Controls | None,
         low_resolution: LowResolution | None,
+        classifier_guidance: ClassifierGuidance | None,
         guidance_curve: Guidance | None,
         ctx: Planning,
         guidance: Annotated[float, Range(0.0, 50.0)] = 5.0,
@@ -94,6 +98,7 @@ class Denoise:
         enlarging, small = _enlarging(low_resolution, model)
         if control is not None and positive is None:
             raise _unconnected("positive", "a ControlNet reads the prompt")
+        aiming = Aiming.of(classifier_guidance, model, schedule, ctx)
         table = Table.read(ctx.known(tabulate, schedule))
         total = table.passes
         begin = max(start_step, begin_index(schedule, strength) if latents is not None else 0)
@@ -150,12 +155,16 @@ class Denoise:
                 controlled, pictures = acting(control, index, total)
                 params |= controlled
                 uses |= pictures
+                aimed, weights = aiming.acting(index, total, table.timesteps[index])
+                params |= aimed
+                uses |= weights
                 if not uses.keys().isdisjoint(_BY_ITEM):
                     params["item"] = item
                 steps.append(Spec(params, uses, {**given, "index": index}))
             uses = {} if is_pure else {"latents": cast("Ref", latents)}
             cost = f"{model.ref.digest[:12]} {noise.width}x{noise.height}"
-            chains.append(Chain(Spec(start, uses, given), tuple(steps), cost + added_cost(control)))
+            cost += added_cost(control) + aiming.added_cost()
+            chains.append(Chain(Spec(start, uses, given), tuple(steps), cost))
         return chains
 
     def passes(self, arguments: Mapping[str, object]) -> int:

@@ -10,6 +10,7 @@ from nodes.denoise import Denoise
 from studio.graph import Value
 from studio.registry import Chain, Choice, Context, Planning, Range, Spec, node
 from studio.values import (
+    ClassifierGuidance,
     Conditioning,
     Latents,
     LowResolution,
@@ -35,6 +36,7 @@ class DenoisingFilm:
       positive: What the picture shows, over the run.
       negative: What the picture keeps away from; without it, the empty prompt.
       low_resolution: The small picture that an upscaler paints larger.
+      classifier_guidance: Labels that classifiers are to see, over the run.
       guidance: Strength of classifier-free guidance; 1 is none and costs half.
       shows: The picture in its noise, or what the network takes it to become.
       every: Steps from a frame to the next; first and last are always there.
@@ -49,6 +51,7 @@ class DenoisingFilm:
         positive: Conditioning | None,
         negative: Conditioning | None,
         low_resolution: LowResolution | None,
+        classifier_guidance: ClassifierGuidance | None,
         ctx: Planning,
         guidance: Annotated[float, Range(0.0, 50.0)] = 5.0,
         shows: Annotated[str, Choice("noisy", "predicted")] = "noisy",
@@ -66,6 +69,7 @@ class DenoisingFilm:
             masked=None,
             control=None,
             low_resolution=low_resolution,
+            classifier_guidance=classifier_guidance,
             guidance_curve=None,
             ctx=ctx,
             guidance=guidance,

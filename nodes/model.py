@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple, TypeVar
 from studio.errors import ModelError
 from studio.graph import NodeKind, Value
 from studio.registry import ModelName, Output, Planning, node
-from studio.values import ControlNet, Described, Inversion, Model, TextEncoder, Vae
+from studio.values import Classifier, ControlNet, Described, Inversion, Model, TextEncoder, Vae
 
 V = TypeVar("V", bound=Value)
 
@@ -45,7 +45,7 @@ def described(ctx: Planning, name: str, digest: str, *, param: str = "model") ->
 def addition(
     ctx: Planning, name: str, digest: str, kind: type[V], noun: str, *, param: str = "model"
 ) -> V:
-    """What goes with a model and is of ``kind`` (a ControlNet, LoRA or textual inversion), called ``noun`` in messages.
+    """What goes with a model and is of ``kind`` , called ``noun`` in messages: a ControlNet, LoRA ….
 
     Raises ModelError, naming the parameter, if none is named or if it is of another kind; and as ``described`` does.
     """
@@ -53,7 +53,7 @@ def addition(
     if not name:
         raise ModelError("names none", where=f".{param}", remedy=remedy)
     found = described(ctx, name, digest, param=param)
-    for value in (found.controlnet, found.lora, found.inversion):
+    for value in (found.controlnet, found.lora, found.inversion, found.classifier):
         if isinstance(value, kind):
             return value
     raise ModelError(f'"{name}" is no {noun}', where=f".{param}", remedy=remedy)
@@ -140,6 +140,18 @@ def load_controlnet(
     digest: content of the model, as `studio models show` gives it; then no other of that name is taken
     """
     return addition(ctx, model, digest, ControlNet, "ControlNet")
+
+
+@node("load_classifier", version=1, category="model", kind=NodeKind.DESCRIBE)
+def load_classifier(
+    ctx: Planning, model: Annotated[str, ModelName()] = "", digest: str = ""
+) -> Classifier:
+    """Load a classifier of noisy pictures, such as train_classifier makes, to guide a denoising by classifier_guidance.
+
+    model: name in the model library
+    digest: content of the model, as `studio models show` gives it; then no other of that name is taken
+    """
+    return addition(ctx, model, digest, Classifier, "classifier")
 
 
 @node(

@@ -49,7 +49,8 @@ from studio.values import (
     Vae,
 )
 
-_MOST_STEPS = 10_000_000
+MOST_STEPS = 10_000_000
+"""Of any training."""
 
 
 @node(
@@ -82,21 +83,9 @@ def new_unet(
       groups: Of the group norms; every width is a multiple of it.
       network: The network, described.
     """
-    widths = [int(width) for width in channels]
-    if not widths or any(width < 1 or width % groups for width in widths):
-        raise NodeError(
-            f"channels {channels} are not all multiples of groups {groups}",
-            where=".channels",
-            remedy="such as 32, 64, 96 with 8 groups",
-        )
+    widths = refuse_widths(channels, groups, attention, head_width)
     depth = len(widths)
     looks = [level >= depth - attention for level in range(depth)]
-    if any(look and width % head_width for look, width in zip(looks, widths, strict=True)):
-        raise NodeError(
-            f"a level with attention is no multiple of head_width {head_width}",
-            where=".head_width",
-            remedy="choose a divisor of its channels",
-        )
     signal = vae.latent_channels if vae else 3
     kind = "CrossAttn" if text_width else "Attn"
     config: dict[str, Json] = {
@@ -115,6 +104,26 @@ def new_unet(
     config["attention_head_dim"] = [max(1, width // head_width) for width in widths]
     config["cross_attention_dim"] = text_width
     return Network("UNet2DConditionModel", config)
+
+
+def refuse_widths(
+    channels: Sequence[float], groups: int, attention: int, head_width: int
+) -> list[int]:
+    """The widths of a network's levels; raises NodeError if its norms or heads cannot divide them."""
+    widths = [int(width) for width in channels]
+    if not widths or any(width < 1 or width % groups for width in widths):
+        raise NodeError(
+            f"channels {channels} are not all multiples of groups {groups}",
+            where=".channels",
+            remedy="such as 32, 64, 96 with 8 groups",
+        )
+    if any(width % head_width for width in widths[max(0, len(widths) - attention) :]):
+        raise NodeError(
+            f"a level with attention is no multiple of head_width {head_width}",
+            where=".head_width",
+            remedy="choose a divisor of its channels",
+        )
+    return widths
 
 
 @node(
@@ -267,11 +276,11 @@ class TrainDiffusion(Taught):
         betas: Betas | None,
         validation: Dataset | None,
         ctx: Planning,
-        steps: Annotated[int, Range(1, _MOST_STEPS, unit="steps")] = 1000,
+        steps: Annotated[int, Range(1, MOST_STEPS, unit="steps")] = 1000,
         batch: Annotated[int, Range(1, 4096, unit="pictures")] = 16,
         accumulate: Annotated[int, Range(1, 1024, unit="batches")] = 1,
         learning_rate: Annotated[float, Range(0, 1)] = 0.001,
-        warmup: Annotated[int, Range(0, _MOST_STEPS, unit="steps")] = 50,
+        warmup: Annotated[int, Range(0, MOST_STEPS, unit="steps")] = 50,
         decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
         target: Annotated[str, Choice(*TARGETS)] = "v_prediction",
         loss: Annotated[str, Choice(*LOSSES)] = "l2",
@@ -415,10 +424,10 @@ class TrainLora(Taught):
         rank: Annotated[int, Range(1, 1024)] = 8,
         alpha: Annotated[float, Range(0.01, 1024)] = 8.0,
         layers: Annotated[str, Choice("attention", "all")] = "all",
-        steps: Annotated[int, Range(1, _MOST_STEPS, unit="steps")] = 300,
+        steps: Annotated[int, Range(1, MOST_STEPS, unit="steps")] = 300,
         batch: Annotated[int, Range(1, 4096, unit="pictures")] = 4,
         learning_rate: Annotated[float, Range(0, 1)] = 0.001,
-        warmup: Annotated[int, Range(0, _MOST_STEPS, unit="steps")] = 20,
+        warmup: Annotated[int, Range(0, MOST_STEPS, unit="steps")] = 20,
         decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
         min_snr: Annotated[float, Range(0, 100)] = 5.0,
         caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
@@ -502,7 +511,7 @@ def plan_of(
             remedy="link it to train_vae, and a new_unet here",
         )
     channels = model.latent_channels if model else int(str(config["in_channels"]))
-    _check_vae(channels, model.downscale if model else 0, vae)
+    check_vae(channels, model.downscale if model else 0, vae)
     reads_text = model.blocks is not None if model else "cross_attention_dim" in config
     _check_text(config, model, reads_text, text_encoder, new_text)
     if reads_text and not dataset.has_captions:
@@ -519,25 +528,17 @@ def plan_of(
             f"has pictures of {validation.size} px, and the data set of {dataset.size} px",
             remedy="give both one size",
         )
-    downscale = vae.downscale if vae else 1
     depth = len(cast("list[Json]", config.get("block_out_channels", [])) or [0])
-    unit = downscale * 2 ** (depth - 1)
-    if dataset.size % unit:
-        raise GraphError(
-            "",
-            "dataset",
-            f"has pictures of {dataset.size} px, and the network halves them {depth - 1} times",
-            remedy=f"choose a multiple of {unit} px",
-        )
+    refuse_size(dataset, vae, depth)
     scheduler = _scheduler(model, recipe.target, betas)
     return Plan(
         recipe=recipe,
         dataset=dataset,
         network=replace(model.ref, result=None) if model else cast("Network", network),
         scheduler=scheduler,
-        betas=_betas(scheduler),
+        betas=betas_of(scheduler),
         channels=channels,
-        latent_size=dataset.size // downscale,
+        latent_size=dataset.size // (vae.downscale if vae else 1),
         vae=vae,
         text_encoder=text_encoder,
         new_text=new_text,
@@ -582,7 +583,20 @@ def _config(network: Network | None) -> Mapping[str, Json]:
     return network.config if network else {}
 
 
-def _check_vae(channels: int, downscale: int, vae: Vae | None) -> None:
+def refuse_size(dataset: Dataset, vae: Vae | None, depth: int) -> None:
+    """Raise GraphError if a network of some levels cannot halve the pictures (or a VAE's latents of them) so often."""
+    unit = (vae.downscale if vae else 1) * 2 ** (depth - 1)
+    if dataset.size % unit:
+        raise GraphError(
+            "",
+            "dataset",
+            f"has pictures of {dataset.size} px, and the network halves them {depth - 1} times",
+            remedy=f"choose a multiple of {unit} px",
+        )
+
+
+def check_vae(channels: int, downscale: int, vae: Vae | None) -> None:
+    """Raise GraphError if a network of some channels (of a model of some ``downscale``) needs another VAE, or none."""
     if vae is not None and vae.latent_channels != channels:
         raise GraphError(
             "",
@@ -614,7 +628,7 @@ def _scheduler(model: Model | None, target: str, betas: Betas | None) -> Mapping
     return {**config, "trained_betas": list(values), "num_train_timesteps": len(values)}
 
 
-def _betas(config: Mapping[str, Json]) -> tuple[float, ...] | None:
+def betas_of(config: Mapping[str, Json]) -> tuple[float, ...] | None:
     """The betas that a scheduler's config means; None in flow matching, which has none."""
     from studio.diffusion.betas import KINDS, cosine
 

@@ -13,7 +13,7 @@ from studio.graph import Json, Key
 from studio.numerics import Numerics
 from studio.plan import Keyed, KeyedStep
 from studio.store import Store
-from studio.values import ControlNet, Lora, Model, ModelRef, Noise, TextEncoder, Vae
+from studio.values import Classifier, ControlNet, Lora, Model, ModelRef, Noise, TextEncoder, Vae
 
 V = TypeVar("V")
 
@@ -70,7 +70,7 @@ def _refs(value: object) -> tuple[ModelRef, ...]:
     if isinstance(value, Model):
         loras = (span.source for span in value.loras)
         return (value.ref, *(one.ref for one in loras if isinstance(one, Lora)))
-    if isinstance(value, Vae | ControlNet):
+    if isinstance(value, Vae | ControlNet | Classifier):
         return (value.ref,)
     if isinstance(value, TextEncoder):
         return (*value.refs, *(ref for _, ref in value.words))

@@ -295,6 +295,22 @@ class Inversion(Value):
 
 
 @dataclass(frozen=True)
+class Classifier(Value):
+    """A classifier of noisy pictures or latents, described (Dhariwal & Nichol 2021, section 4)."""
+
+    ref: ModelRef
+    latents: str
+    """Whose latents it reads, as in ``Latents.family``."""
+    in_channels: int
+    downscale: int
+    """Pixels per latent in each direction; 1 reads pixels."""
+    classes: tuple[str, ...]
+    """Names of the labels, in their order."""
+    scheduler: Mapping[str, Json]
+    """By which scheduler's noise it was trained."""
+
+
+@dataclass(frozen=True)
 class Described:
     """What a model file offers: None where it has no such component."""
 
@@ -304,13 +320,21 @@ class Described:
     controlnet: ControlNet | None = None
     lora: Lora | None = None
     inversion: Inversion | None = None
+    classifier: Classifier | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a component that is not there cannot be had, and the remedy, by the name of its field."""
 
     @property
     def refs(self) -> tuple[ModelRef, ...]:
         """All its weights."""
-        single = (self.model, self.vae, self.controlnet, self.lora, self.inversion)
+        single = (
+            self.model,
+            self.vae,
+            self.controlnet,
+            self.lora,
+            self.inversion,
+            self.classifier,
+        )
         encoders = self.text_encoder.refs if self.text_encoder else ()
         return (*(part.ref for part in single if part is not None), *encoders)
 
@@ -582,3 +606,24 @@ class Controls(Timeline):
     """ControlNets over the run: what several that act at once say is added up."""
 
     item: ClassVar[type[Value]] = Control
+
+
+@dataclass(frozen=True)
+class Aim(Value):
+    """A label that a classifier is to see; the span that holds it says how strongly and when."""
+
+    classifier: Classifier
+    label: int
+    curve: Guidance | None = None
+    """Strength over the run, times that of the span."""
+
+    def at(self, step: int, steps: int) -> float:
+        """What the strength of the span is multiplied by in ``step`` of ``steps``."""
+        return self.curve.at(step / steps) if self.curve else 1.0
+
+
+@dataclass(frozen=True)
+class ClassifierGuidance(Timeline):
+    """Labels over the run: the gradients of several that act at once are added up."""
+
+    item: ClassVar[type[Value]] = Aim

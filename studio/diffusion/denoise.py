@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Generator, Tensor
 
-from studio.diffusion import control, guidance, noise, upscaling
+from studio.diffusion import classifiers, control, guidance, noise, upscaling
 from studio.diffusion.networks import held
 from studio.diffusion.solvers import Solver
 from studio.errors import NodeError
@@ -198,11 +198,17 @@ def _predict(
     output = cast("Any", network)(batch, timestep, **extra, **controlled, return_dict=False)[
         0
     ].float()
-    if not negative:
+    prediction = _guided(output, len(negative), params)
+    return classifiers.guided(prediction, sample, timestep, spec, inputs, ctx)
+
+
+def _guided(output: Tensor, negatives: int, params: Mapping[str, object]) -> Tensor:
+    """The one prediction that those for all prompts, the negative ones first, make together."""
+    if not negatives:
         return _mix(output, params["positive"])
-    unconditional = _mix(output[: len(negative)], params["negative"])
-    conditional = _mix(output[len(negative) :], params["positive"])
-    prediction = guidance.guided(unconditional, conditional, scale)
+    unconditional = _mix(output[:negatives], params["negative"])
+    conditional = _mix(output[negatives:], params["positive"])
+    prediction = guidance.guided(unconditional, conditional, cast("float", params["guidance"]))
     if "rescale" in params:
         prediction = guidance.rescaled(prediction, conditional, cast("float", params["rescale"]))
     return prediction

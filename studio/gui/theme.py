@@ -26,8 +26,11 @@ from PySide6.QtWidgets import QApplication
 from studio.graph import Value
 from studio.resources import resource
 from studio.values import (
+    Aim,
     Betas,
     Boolean,
+    Classifier,
+    ClassifierGuidance,
     Conditioning,
     Constant,
     Control,
@@ -62,7 +65,9 @@ from studio.values import (
     Vae,
 )
 
-Shape = Literal["circle", "square", "diamond", "triangle", "hexagon", "pentagon", "star", "pill"]
+Shape = Literal[
+    "circle", "square", "diamond", "triangle", "hexagon", "pentagon", "star", "pill", "cross"
+]
 Hue = Literal["blue", "teal", "neutral", "amber", "pink", "violet", "grey"]
 Name = TypeVar("Name", bound=str)
 
@@ -87,6 +92,11 @@ class Socket:
         elif self.shape == "pill":
             wide, high = radius * 1.2, radius * 0.66
             path.addRoundedRect(QRectF(-wide, -high, 2 * wide, 2 * high), high, high)
+        elif self.shape == "cross":
+            reach, half = radius * 1.15, radius * 0.45
+            path.addRect(QRectF(-reach, -half, 2 * reach, 2 * half))
+            path.addRect(QRectF(-half, -reach, 2 * half, 2 * reach))
+            path = path.simplified()
         else:
             path.addPolygon(_polygon(self.shape, radius))
             path.closeSubpath()
@@ -116,7 +126,8 @@ _POLYGONS: Mapping[Shape, tuple[int, float, float]] = {
 
 # The shape says what kind of thing it is: results are circles, models squares, what acts over the run diamonds,
 # noise and schedules triangles, plain values pills (as the fields that they fill), what is learned from or has been
-# learned pentagons, the rest hexagons. An item and its timeline share a hue, for one fits the other.
+# learned pentagons, what else leads a network crosses, the rest hexagons. An item and its timeline share a hue, for
+# one fits the other.
 _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Latents: ("pink", "circle"),
     Image: ("blue", "circle"),
@@ -137,7 +148,6 @@ _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Picture: ("blue", "hexagon"),
     Control: ("teal", "hexagon"),
     Lora: ("neutral", "hexagon"),
-    LowResolution: ("pink", "hexagon"),
     State: ("amber", "hexagon"),
     Integer: ("blue", "pill"),
     Number: ("teal", "pill"),
@@ -145,9 +155,13 @@ _SOCKETS: Mapping[type[Value], tuple[Hue, Shape]] = {
     Boolean: ("neutral", "pill"),
     Dataset: ("violet", "pentagon"),
     Network: ("teal", "pentagon"),
-    NewTextEncoder: ("pink", "pentagon"),
+    NewTextEncoder: ("neutral", "pentagon"),
     Trained: ("amber", "pentagon"),
-    Inversion: ("neutral", "pentagon"),
+    Inversion: ("grey", "star"),
+    Classifier: ("teal", "cross"),
+    ClassifierGuidance: ("amber", "cross"),
+    LowResolution: ("neutral", "cross"),
+    Aim: ("grey", "star"),
     Constant: ("grey", "star"),
     Delivered: ("grey", "star"),
     ModelFolder: ("grey", "star"),

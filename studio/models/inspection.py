@@ -36,6 +36,7 @@ class Kind(Enum):
     CONTROLNET = "a ControlNet"
     LORA = "a LoRA"
     EMBEDDING = "a textual inversion"
+    CLASSIFIER = "a classifier"
 
 
 Layout = Literal["diffusers", "original", "kohya", "peft"]
@@ -449,11 +450,13 @@ UNETS = frozenset({"UNet2DConditionModel", "UNet2DModel"})
 VAES = frozenset({"AutoencoderKL"})
 TEXT_ENCODERS = frozenset({"CLIPTextModel", "CLIPTextModelWithProjection"})
 CONTROLNETS = frozenset({"ControlNetModel"})
+CLASSIFIERS = frozenset({"NoisyClassifier"})
 _KINDS: Mapping[str, tuple[Kind, str]] = {
     **dict.fromkeys(UNETS, (Kind.UNET, "unet")),
     **dict.fromkeys(VAES, (Kind.VAE, "vae")),
     **dict.fromkeys(TEXT_ENCODERS, (Kind.TEXT_ENCODER, "text_encoder")),
     **dict.fromkeys(CONTROLNETS, (Kind.CONTROLNET, "controlnet")),
+    **dict.fromkeys(CLASSIFIERS, (Kind.CLASSIFIER, "classifier")),
 }
 _TRANSFORMER_CLASSES = {
     "SD3Transformer2DModel": "sd3",
@@ -478,7 +481,7 @@ def _inspect_folder(folder: Path) -> Inspection:
     if (folder / INDEX).is_file():
         parts = index_parts(folder)
         components = tuple(name for name in PARTS if name in parts)
-        kind = Kind.PIPELINE
+        kind = Kind.CLASSIFIER if components == ("classifier",) else Kind.PIPELINE
     elif (folder / CONFIG).is_file():
         config = read_json(folder / CONFIG)
         refuse_code(config, folder / CONFIG)

@@ -11,8 +11,20 @@ from studio.models.headers import CONVERT, PICKLES, read_json
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
-PARTS = ("unet", "vae", "vqvae", "text_encoder", "text_encoder_2", "text_encoder_3", "transformer")
+PARTS = (
+    "unet",
+    "vae",
+    "vqvae",
+    "text_encoder",
+    "text_encoder_2",
+    "text_encoder_3",
+    "transformer",
+    "classifier",
+)
 """The components of a whole model that we know, by their folders."""
+OWN = "studio"
+"""What an index names as the library of a class that is neither of diffusers nor of transformers but ours."""
+_LIBRARIES = ("diffusers", "transformers", OWN)
 
 
 def is_model_folder(path: Path) -> bool:
@@ -57,7 +69,7 @@ def index_parts(folder: Path) -> dict[str, str]:
     for name, entry in index.items():
         if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)):
             continue
-        if name in PARTS and entry[0] not in ("diffusers", "transformers"):
+        if name in PARTS and entry[0] not in _LIBRARIES:
             raise ModelError(
                 f"asks for code of its own for {name} ({entry[0]}), which is never run",
                 where=str(path),

@@ -23,6 +23,7 @@ from studio.models.parts import ENDING, TOKENIZERS, Component, Parts, bundled, p
 from studio.values import (
     UPSCALING,
     Blocks,
+    Classifier,
     ControlNet,
     Described,
     Inversion,
@@ -170,6 +171,7 @@ class Library:
             self._controlnet(entry, parts),
             self._lora(entry, parts),
             self._inversion(entry, parts),
+            self._classifier(entry, parts),
             missing,
         )
 
@@ -198,7 +200,7 @@ class Library:
             latent_channels=latent_channels,
             downscale=downscale,
             sample_size=_sample_size(unet, parts.family, scheduler, downscale),
-            scheduler={key: value for key, value in scheduler.items() if key not in _IDLE_FIELDS},
+            scheduler=_told(scheduler),
             blocks=_blocks(unet.config),
             upscaling=upscaling,
         )
@@ -251,6 +253,30 @@ class Library:
         tensors = read_header(component.weights[0]).tensors.values()
         widths = tuple(tensor.shape[-1] for tensor in tensors if tensor.shape)
         return Inversion(self._ref(entry, component), parts.family_id, widths)
+
+    def _classifier(self, entry: Entry, parts: Parts) -> Classifier | None:
+        component = parts.components.get("classifier")
+        if component is None:
+            return None
+        config, latents = component.config, component.config.get("latents", "")
+        classes = config.get("classes")
+        names = [str(name) for name in classes] if isinstance(classes, list) else []
+        if len(names) < 2:
+            raise _malformed(component, "classes")
+        if parts.scheduler is None:
+            raise ModelError(
+                "has no scheduler/scheduler_config.json, which tells how its noise is made",
+                where=str(entry.path),
+                remedy="get the classifier again",
+            )
+        return Classifier(
+            ref=self._ref(entry, component),
+            latents=latents if isinstance(latents, str) else "",
+            in_channels=_natural(component, "in_channels"),
+            downscale=_natural(component, "downscale"),
+            classes=tuple(names),
+            scheduler=_told(parts.scheduler),
+        )
 
     def _ref(self, entry: Entry, component: Component) -> ModelRef:
         return ModelRef(entry.name, component.name, self.digest(component))
@@ -393,6 +419,11 @@ def saved_key(place: Path) -> str | None:
         return None
     key = card.get("key") if isinstance(card, dict) else None
     return key if isinstance(key, str) else None
+
+
+def _told(scheduler: Config) -> dict[str, Json]:
+    """A scheduler's config without what says nothing about results."""
+    return {key: value for key, value in scheduler.items() if key not in _IDLE_FIELDS}
 
 
 def _natural(component: Component, field: str) -> int:

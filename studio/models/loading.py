@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from studio.errors import ModelError
 from studio.graph import Json
 from studio.models.headers import read_header
+from studio.models.inspection import CLASSIFIERS
 from studio.models.parts import Component
 from studio.values import Trained
 
@@ -70,9 +71,12 @@ def dtype_of(name: str) -> torch.dtype:
 def chosen_dtype(component: Component, dtype: str) -> str:
     """The dtype that a component is loaded in when ``dtype`` is asked for.
 
-    A VAE whose config says ``force_upcast`` overflows in float16 (Stable Diffusion XL's does) and gets float32.
+    A VAE whose config says ``force_upcast`` overflows in float16 (Stable Diffusion XL's does) and gets float32. So
+    does a classifier, whose gradients are too small for less.
     """
     if dtype == "float16" and component.config.get("force_upcast") is True:
+        return "float32"
+    if component.class_name in CLASSIFIERS:
         return "float32"
     return dtype
 
@@ -141,9 +145,10 @@ def load_trained(
 
     with torch.device("meta"):
         module = build(component)
+    kind = dtype_of(chosen_dtype(component, dtype))
     # as through a file: in memory of its own, laid out in the order of the axes
     weights = {
-        key: weight.to(device, dtype_of(dtype) if weight.is_floating_point() else None).clone(
+        key: weight.to(device, kind if weight.is_floating_point() else None).clone(
             memory_format=torch.contiguous_format
         )
         for key, weight in trained.items()
@@ -250,6 +255,12 @@ def _projected_clip(config: Mapping[str, object]) -> torch.nn.Module:
     )
 
 
+def _classifier(config: Mapping[str, object]) -> torch.nn.Module:
+    from studio.models.classifier import NoisyClassifier
+
+    return NoisyClassifier.from_config(config)
+
+
 def _text_config(config: Mapping[str, object]) -> dict[str, object]:
     # the dtype is ours to choose, and a model built in float16 would round its position of weights on the way
     return {name: value for name, value in config.items() if name not in ("dtype", "torch_dtype")}
@@ -262,6 +273,7 @@ _CLASSES: Mapping[str, Callable[[Mapping[str, object]], torch.nn.Module]] = {
     "ControlNetModel": _controlnet,
     "CLIPTextModel": _clip,
     "CLIPTextModelWithProjection": _projected_clip,
+    "NoisyClassifier": _classifier,
 }
 
 

@@ -11,6 +11,7 @@ from studio.graph import Json
 from studio.models.families import Config, Family, families, family_of_unet, family_of_vae
 from studio.models.headers import read_json
 from studio.models.inspection import (
+    CLASSIFIERS,
     CONTROLNETS,
     TEXT_ENCODERS,
     UNETS,
@@ -222,6 +223,7 @@ _LOADABLE: Mapping[str, frozenset[str]] = {
     "text_encoder": TEXT_ENCODERS,
     "text_encoder_2": TEXT_ENCODERS,
     "controlnet": CONTROLNETS,
+    "classifier": CLASSIFIERS,
 }
 _ABSENT = {"model": "unet", "text_encoder": "text_encoder", "vae": "vae"}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from studio.errors import ModelError
 from studio.graph import Json
+from studio.models.layout import OWN
 from studio.models.library import CARD, Library, saved_key
 from studio.models.parts import ENDING
 from studio.values import LORA, ModelFolder, Trained
@@ -100,7 +101,7 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
         }
     for name, config in trained.configs.items():
         is_foreign = name in _TRANSFORMERS
-        index[name] = ["transformers" if is_foreign else "diffusers", str(config["_class_name"])]
+        index[name] = [_library_of(name, is_foreign), str(config["_class_name"])]
         part = folder / name
         part.mkdir()
         file = "scheduler_config.json" if name == "scheduler" else "config.json"
@@ -120,6 +121,12 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
     card = _card(made, trained)
     (folder / "README.md").write_text(_told(card), encoding="utf-8")
     _write_json(folder / CARD, card)
+
+
+def _library_of(component: str, is_foreign: bool) -> str:
+    if component == "classifier":
+        return OWN
+    return "transformers" if is_foreign else "diffusers"
 
 
 def _write_lora(path: Path, made: ModelFolder, trained: Trained) -> None:

@@ -59,6 +59,7 @@ class Feed:
         )
         self._table: Tensor | None = None
         self._places: dict[int, int] = {}
+        self._labels: Tensor | None = None
         self._painters: Painters | None = None
         if device.type != "cpu" and isinstance(source, Scenes):
             self._painters = Painters(source, dataset.size)
@@ -105,6 +106,16 @@ class Feed:
                 for index in indices
             ]
         )
+
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """The class labels of some pictures, int64 [B] on the device."""
+        if self._labels is None:
+            self._labels = torch.full((len(self),), -1)
+        wanted = torch.tensor(indices)
+        unknown: list[int] = wanted[self._labels[wanted] < 0].tolist()
+        for index in unknown:
+            self._labels[index] = self.examples.label(index)
+        return self._labels[wanted].to(self._device)
 
     def _unknown(self, indices: Sequence[int]) -> list[int]:
         return [index for index in dict.fromkeys(indices) if index not in self._places]

@@ -28,6 +28,11 @@ TRAIN_TIMESTEPS = 1000
 HUBER_DELTA = 0.1
 """Where the Huber loss turns from square to straight, in units of the prediction."""
 
+CLASSIFIER = "classifier"
+"""Component of a classifier of noisy pictures."""
+CLASSIFIERS_CLASS = "NoisyClassifier"
+"""Of its network."""
+
 _PREDICTIONS: Mapping[str, str] = MappingProxyType(
     {"epsilon": "epsilon", "v_prediction": "v_prediction", "sample": "sample"}
 )
@@ -127,6 +132,8 @@ class Plan:
     def _what(self) -> str:
         if self.upscaling is not None:
             return f"An upscaler that paints {self.upscaling.scale} times larger,"
+        if isinstance(self.network, Network) and self.network.class_name == CLASSIFIERS_CLASS:
+            return "A classifier of noisy pictures"
         return "A LoRA" if self.adapters else "A denoising network"
 
 

@@ -17,6 +17,7 @@ from studio.errors import NodeError
 from studio.graph import Json
 from studio.registry import Context
 from studio.training.autoencoding import Autoencoding
+from studio.training.classifying import Classifying, is_classifying
 from studio.training.denoising import Denoising
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
@@ -183,6 +184,8 @@ def _task(plan: Plan | VaePlan, ctx: Context, origin: Origin) -> Task:
         return Autoencoding(plan, ctx, origin)
     if plan.upscaling is not None:
         return Upscaler(plan, ctx, origin)
+    if is_classifying(plan):
+        return Classifying(plan, ctx, origin)
     return Denoising(plan, ctx, origin)
 
 

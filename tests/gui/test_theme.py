@@ -132,7 +132,14 @@ def test_sockets_of_one_shape_differ_in_colour_also_without_red_or_green_cones(
     theme: Theme, seen: Matrix
 ) -> None:
     # those that stand for several, or that no node takes, look like any value
-    plain = (values.Timeline, values.Constant, values.Delivered, values.ModelFolder)
+    plain = (
+        values.Timeline,
+        values.Aim,
+        values.Constant,
+        values.Delivered,
+        values.Inversion,
+        values.ModelFolder,
+    )
     types = [of for of in SOCKETS if of not in plain]
     alike = []
     for one, other in itertools.combinations(types, 2):
@@ -186,7 +193,7 @@ def test_every_shape_is_about_as_large_as_the_circle() -> None:
     shapes.add("pentagon")
     color = QColor("white")
     sizes = {shape: Socket(color, shape).path(10).boundingRect() for shape in shapes}
-    assert len(sizes) == 8
+    assert len(sizes) == 9
     for rect in sizes.values():
         assert 17 <= max(rect.width(), rect.height()) <= 28
 

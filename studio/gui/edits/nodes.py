@@ -39,6 +39,7 @@ from studio.workflow import Workflow
 
 STEMS: Mapping[str, str] = MappingProxyType(
     {
+        "load_classifier": "classifier",
         "load_controlnet": "controlnet",
         "load_image": "picture",
         "load_mask": "mask",

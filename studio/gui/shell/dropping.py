@@ -49,6 +49,7 @@ LOADERS = {
     "CONTROLNET": "load_controlnet",
     "LORA": "load_lora",
     "EMBEDDING": "load_embedding",
+    "CLASSIFIER": "load_classifier",
 }
 """The type of node that loads a model of a kind (``studio.models.inspection.Kind``)."""
 
