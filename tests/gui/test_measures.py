@@ -430,7 +430,7 @@ def test_a_training_that_is_taken_up_again_has_its_curve_from_the_first_step(
     trained(desk, 111, 112)
     qtbot.waitUntil(lambda: view.plot.count() == 112)
     # of another training nothing is taken while one runs
-    answer(desk, 300, key="other")
+    answer(desk, 50, key="other")
     trained(desk, 113, 113)
     qtbot.waitUntil(lambda: view.plot.count() == 113)
     assert len(asked(desk)) == number
