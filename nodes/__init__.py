@@ -63,7 +63,9 @@ from nodes.training import (
     save_model,
 )
 from nodes.training_classifier import TrainClassifier
+from nodes.training_control import TrainControlNet
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
+from nodes.training_inpainting import TrainInpainting
 from nodes.training_upscaling import TrainUpscaler
 from nodes.training_vae import TrainVae, new_vae
 from nodes.upscaling import low_resolution
@@ -85,7 +87,9 @@ __all__ = [
     "Denoise",
     "DenoisingFilm",
     "TrainClassifier",
+    "TrainControlNet",
     "TrainDiffusion",
+    "TrainInpainting",
     "TrainLora",
     "TrainUpscaler",
     "TrainVae",

@@ -126,6 +126,10 @@ LORA = "lora"
 """Component of a training's result that is a LoRA: its tensors by the names that its file has for them."""
 
 
+CONTROLNET = "controlnet"
+"""Component of a training's result that is a ControlNet."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trained(Value):
     """Trained weights, with all that makes an ordinary model of them."""

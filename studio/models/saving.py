@@ -15,7 +15,7 @@ from studio.graph import Json
 from studio.models.layout import OWN
 from studio.models.library import CARD, Library, saved_key
 from studio.models.parts import ENDING
-from studio.values import LORA, ModelFolder, Trained
+from studio.values import CONTROLNET, LORA, ModelFolder, Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,8 +85,11 @@ def _with_vae(made: ModelFolder, trained: Trained, library: Library) -> Trained:
 
 
 def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
-    from safetensors.torch import save_file
-
+    if trained.configs.keys() == {CONTROLNET}:
+        # alone it is no pipeline's part, but a folder of its own
+        _write_component(folder, CONTROLNET, made, trained)
+        _write_card(folder, made, trained)
+        return
     names = trained.configs.keys() | trained.files.keys()
     is_whole = names >= _WHOLE
     index: dict[str, Json] = {
@@ -102,22 +105,33 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
     for name, config in trained.configs.items():
         is_foreign = name in _TRANSFORMERS
         index[name] = [_library_of(name, is_foreign), str(config["_class_name"])]
-        part = folder / name
-        part.mkdir()
-        file = "scheduler_config.json" if name == "scheduler" else "config.json"
-        _write_json(
-            part / file, {k: v for k, v in config.items() if not is_foreign or k != "_class_name"}
-        )
-        if name in trained.weights:
-            weights = dict(_stored(trained.weights[name], made.dtype))
-            file = "model" if is_foreign else "diffusion_pytorch_model"
-            save_file(weights, part / f"{file}.safetensors", metadata={"format": "pt"})
+        (folder / name).mkdir()
+        _write_component(folder / name, name, made, trained)
     for name, files in trained.files.items():
         index[name] = ["transformers", "CLIPTokenizer"]
         (folder / name).mkdir()
         for file, text in files.items():
             (folder / name / file).write_text(text, encoding="utf-8")
     _write_json(folder / "model_index.json", index)
+    _write_card(folder, made, trained)
+
+
+def _write_component(part: Path, name: str, made: ModelFolder, trained: Trained) -> None:
+    from safetensors.torch import save_file
+
+    is_foreign = name in _TRANSFORMERS
+    config = trained.configs[name]
+    file = "scheduler_config.json" if name == "scheduler" else "config.json"
+    _write_json(
+        part / file, {k: v for k, v in config.items() if not is_foreign or k != "_class_name"}
+    )
+    if name in trained.weights:
+        weights = dict(_stored(trained.weights[name], made.dtype))
+        file = "model" if is_foreign else "diffusion_pytorch_model"
+        save_file(weights, part / f"{file}.safetensors", metadata={"format": "pt"})
+
+
+def _write_card(folder: Path, made: ModelFolder, trained: Trained) -> None:
     card = _card(made, trained)
     (folder / "README.md").write_text(_told(card), encoding="utf-8")
     _write_json(folder / CARD, card)

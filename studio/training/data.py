@@ -21,7 +21,7 @@ from studio.diffusion import noise
 from studio.errors import NodeError
 from studio.training import scenes
 from studio.training.folder import DAMAGE, FORMATS
-from studio.training.painting import Pixels, paint, scene_of
+from studio.training.painting import Pixels, paint, scene_of, scribble
 from studio.values import Dataset, PictureFile, PictureFiles, Scenes
 
 _EPOCH = -1000
@@ -68,6 +68,13 @@ class Examples:
                 pixels = pixels[:, ::-1]
         tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         return tensor.float() / 127.5 - 1
+
+    def scribble(self, index: int) -> Tensor:
+        """What somebody might draw to ask for a scene, uint8 [size, size], white on black."""
+        source = self.dataset.pictures
+        assert isinstance(source, Scenes), "pictures of a folder have no scribbles"
+        (drawing,) = scribble(source, [index], self.dataset.size)
+        return torch.from_numpy(drawing.copy())
 
     def caption(self, index: int, position: int | None = None) -> str:
         """The caption of a picture; a scene is put into words afresh at every position."""

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from studio.diffusion import noise
 from studio.registry import Context
 from studio.training import objective
 from studio.training.adapters import attach, file_tensors
-from studio.training.feeding import Feed, decoded
+from studio.training.feeding import SIGNAL, Feed, Seen, decoded
 from studio.training.objective import Process
 from studio.training.reading import (
     TEXT_ENCODER,
@@ -37,7 +37,7 @@ from studio.training.task import (
     compiled,
     laid_out,
 )
-from studio.values import LORA, Network
+from studio.values import LORA, Dataset, Network
 
 _DROPOUT = -(2**40)
 _BANDS = 4
@@ -56,13 +56,9 @@ class Denoising(Task):
         self.device = torch.device(ctx.pool.device)
         self.is_mixed = self.recipe.precision == "bfloat16"
         self.process = Process.of(plan.recipe.target, plan.betas)
-        self.feed = Feed(plan.dataset, plan.recipe.seed, self.device, plan.vae)
-        self._validation = (
-            Feed(plan.validation, plan.recipe.seed, self.device, plan.vae)
-            if plan.validation is not None
-            else None
-        )
-        config, self.network = origin.network("unet", plan.network, self.recipe.seed, ctx)
+        self.feed = self._fed(plan.dataset)
+        self._validation = None if plan.validation is None else self._fed(plan.validation)
+        config, self.network = self._begun(origin, ctx)
         if isinstance(plan.network, Network):
             # what it paints when nobody names a size
             config = {"sample_size": plan.latent_size, **config}
@@ -71,19 +67,27 @@ class Denoising(Task):
         self.configs: dict[str, Config] = {}
         self.networks: dict[str, Module] = {"unet": self.network}
         self._reader = self._reading(origin)
-        if plan.adapters is None:
-            self.configs = {"unet": config}
-            if isinstance(self._reader, LearningReader):
-                self.configs[TEXT_ENCODER] = self._reader.config
-            self.learned = all_learned(self.networks)
-        else:
-            self.learned = attach(
-                self.network,
-                plan.adapters.rank,
-                plan.adapters.alpha,
-                plan.adapters.layers,
-                self.recipe.seed,
+        self.learned = self._learners(config, origin, ctx)
+
+    def _fed(self, dataset: Dataset) -> Feed:
+        """What gives the pictures of a data set."""
+        return Feed(dataset, self.recipe.seed, self.device, self.plan.vae)
+
+    def _begun(self, origin: Origin, ctx: Context) -> tuple[Config, Module]:
+        """The network as the training finds it."""
+        return origin.network("unet", self.plan.network, self.recipe.seed, ctx)
+
+    def _learners(self, config: Config, origin: Origin, ctx: Context) -> dict[str, Parameter]:
+        """Let learn what is to learn, and note its configs."""
+        adapters = self.plan.adapters
+        if adapters is not None:
+            return attach(
+                self.network, adapters.rank, adapters.alpha, adapters.layers, self.recipe.seed
             )
+        self.configs["unet"] = config
+        if isinstance(self._reader, LearningReader):
+            self.configs[TEXT_ENCODER] = self._reader.config
+        return all_learned(self.networks)
 
     def _reading(self, origin: Origin) -> Reader | None:
         plan = self.plan
@@ -121,11 +125,12 @@ class Denoising(Task):
         """The loss of a batch, with the graph that gradients flow back through."""
         recipe = self.recipe
         positions = range(number * recipe.batch, (number + 1) * recipe.batch)
-        x = self.feed.batch(positions, ctx)
+        seen = self.feed.seen(positions, ctx)
+        x = seen[SIGNAL]
         draws = noise.generator(recipe.seed, number)
         index = objective.timesteps(recipe.batch, self.process.steps, draws)
         drawn = torch.randn(x.shape, generator=draws).to(self.device)
-        told = self._told(self.feed, self.feed.indices(positions), positions, number, ctx)
+        told = self._told(self.feed, seen, self.feed.indices(positions), positions, number, ctx)
         x_t = self.process.noised(x, drawn, index)
         prediction = self.predict(x_t, self.process.timestep(index), told, self._learning)
         wanted = self.process.wanted(x, drawn, index)
@@ -148,12 +153,16 @@ class Denoising(Task):
     def _told(
         self,
         feed: Feed,
+        seen: Seen | None,
         indices: Sequence[int],
         positions: Sequence[int | None],
         number: int | None,
         ctx: Context,
     ) -> dict[str, Tensor]:
-        """What the network is told of some pictures; a share of it is left out where ``number`` gives the chance."""
+        """What the network is told of some pictures; a share of it is left out where ``number`` gives the chance.
+
+        ``seen``: the pictures, where they were looked at.
+        """
         count = len(indices)
         kept = [True] * count
         if number is not None and self.recipe.caption_dropout:
@@ -187,15 +196,15 @@ class Denoising(Task):
             generator=noise.generator(recipe.seed, SAMPLES),
         ).to(self.device)
         indices = [number % len(self.feed) for number in range(recipe.samples)]
-        told = self._told(self.feed, indices, [None] * len(indices), None, ctx)
-        untold = self._untold(recipe.samples, ctx) if recipe.guidance != 1.0 and told else {}
+        told = self._told(self.feed, None, indices, [None] * len(indices), None, ctx)
+        untold = self._untold(recipe.samples, ctx) if recipe.guidance != 1.0 else {}
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:
             ctx.check()
             prediction = self.predict(x, timestep, told)
             if not untold:
                 return prediction
-            without = self.predict(x, timestep, untold)
+            without = self.predict(x, timestep, {**told, **untold})
             return without + recipe.guidance * (prediction - without)
 
         found = objective.sampled(
@@ -204,10 +213,12 @@ class Denoising(Task):
         return decoded(plan.vae, found, ctx)
 
     def _untold(self, count: int, ctx: Context) -> dict[str, Tensor]:
+        """What guidance leads away from; nothing where the network reads neither text nor labels."""
         if self.plan.label_count:
             none = self.plan.label_count - 1
             return {"class_labels": torch.full((count,), none, device=self.device)}
-        assert self._reader is not None, "a network that is told something reads or has labels"
+        if self._reader is None:
+            return {}
         return {"encoder_hidden_states": self._reader.read([""] * count, ctx)}
 
     def validate(self, ctx: Context) -> dict[str, float]:
@@ -221,10 +232,11 @@ class Denoising(Task):
         for first in range(0, count, self.recipe.batch):
             ctx.check()
             indices = list(range(first, min(first + self.recipe.batch, count)))
-            x = feed.pictures(indices, ctx)
+            seen = feed.known(indices, ctx)
+            x = seen[SIGNAL]
             index = objective.timesteps(len(indices), self.process.steps, draws)
             drawn = torch.randn(x.shape, generator=draws).to(self.device)
-            told = self._told(feed, indices, [None] * len(indices), None, ctx)
+            told = self._told(feed, seen, indices, [None] * len(indices), None, ctx)
             x_t = self.process.noised(x, drawn, index)
             prediction = self.predict(x_t, self.process.timestep(index), told).float()
             errors = (prediction - self.process.wanted(x, drawn, index)) ** 2

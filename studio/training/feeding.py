@@ -1,8 +1,9 @@
-"""The pictures of a data set on the device, as what a network works on: pixels, or a VAE's latents of them."""
+"""The pictures of a data set on the device, as what a network works on, with what goes with them: hints, pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from studio.diffusion import vae
+from studio.diffusion.edges import edges
 from studio.registry import Context
 from studio.training.data import Examples
 from studio.training.painting import Painters
@@ -26,6 +28,17 @@ _ENCODED = 64
 """So many pictures a VAE encodes at a time on an accelerator."""
 
 
+SIGNAL, HINT, PIXELS = "signal", "hint", "pixels"
+Seen = Mapping[str, Tensor]
+"""Some pictures on the device: what the network works on, float32 [B, C, h, w], pixels in [-1, 1] or latents, under
+``SIGNAL``; on demand the drawings, uint8 [B, 1, H, W], under ``HINT``, and uint8 [B, 3, H, W] under ``PIXELS``."""
+
+_LINES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {"edges": (1.0, 0.1, 2.0), "scribble": (2.0, 0.15, 3.0)}
+)
+"""Smoothing, threshold and thickness of the lines that are drawn of a picture, by the kind of hint."""
+
+
 class Feed:
     """Gives batches by their positions in the endless, shuffled stream of a data set.
 
@@ -40,10 +53,13 @@ class Feed:
         described: Vae | None,
         *,
         shrink: int = 1,
+        hints: str = "",
+        has_pixels: bool = False,
     ) -> None:
         """``described``: the VAE whose latents are given; None gives pixels.
 
-        ``shrink``: every square of so many pixels a side becomes their mean.
+        ``shrink``: every square of so many pixels a side becomes their mean. ``hints``: the kind of drawing that goes
+        with each picture, of ``recipe.HINTS``. ``has_pixels``: give them beside the latents.
         """
         source = dataset.pictures
         is_painted = isinstance(source, Scenes)
@@ -54,15 +70,18 @@ class Feed:
         self._device = device
         self._vae = described
         self._shrink = shrink
+        self._hints = hints
+        self._has_pixels = has_pixels or described is None
+        self._is_scribbled = is_painted and hints == "scribble"
         self._is_fixed = not (
             isinstance(source, PictureFiles) and (source.is_random or source.is_flipped)
         )
-        self._table: Tensor | None = None
+        self._tables: dict[str, Tensor] = {}
         self._places: dict[int, int] = {}
         self._labels: Tensor | None = None
         self._painters: Painters | None = None
         if device.type != "cpu" and isinstance(source, Scenes):
-            self._painters = Painters(source, dataset.size)
+            self._painters = Painters(source, dataset.size, is_scribbled=self._is_scribbled)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -73,38 +92,52 @@ class Feed:
 
     def batch(self, positions: Sequence[int], ctx: Context) -> Tensor:
         """What stands at some positions: float32 [B, C, h, w] on the device; pixels lie in [-1, 1]."""
+        return self.seen(positions, ctx)[SIGNAL]
+
+    def seen(self, positions: Sequence[int], ctx: Context) -> Seen:
+        """What stands at some positions, with all that goes with it."""
         indices = self.indices(positions)
         if not self._is_fixed:
             pictures = [
                 self.examples.picture(i, at) for i, at in zip(indices, positions, strict=True)
             ]
-            return encoded(self._vae, self._shrunk(torch.stack(pictures)), self._device, ctx)
+            return self._given(self._made(torch.stack(pictures), None, ctx))
         if self._painters is not None:
             last = positions[-1]
             self._painters.ask(self._unknown(indices))
             self._painters.ask(
                 self._unknown(self.indices(range(last + 1, min(last + _AHEAD, len(self)))))
             )
-        return self.pictures(indices, ctx)
+        return self.known(indices, ctx)
 
     def pictures(self, indices: Sequence[int], ctx: Context) -> Tensor:
         """Some pictures of the data set, neither cropped nor mirrored by chance: as ``batch`` gives them."""
+        return self.known(indices, ctx)[SIGNAL]
+
+    def known(self, indices: Sequence[int], ctx: Context) -> Seen:
+        """Some pictures of the data set, neither cropped nor mirrored by chance, with all that goes with them."""
         unknown = self._unknown(indices)
-        made: dict[int, Tensor] = {}
+        made: dict[str, Tensor] = {}
         if unknown:
-            painted = self._shrunk(self._painted(unknown))
-            signal = encoded(self._vae, painted, self._device, ctx)
-            made = dict(zip(unknown, signal, strict=True))
-            self._keep(unknown, signal)
+            made = self._made(*self._painted(unknown), ctx)
+            self._keep(unknown, made)
         if all(index in self._places for index in indices):
             rows = torch.tensor([self._places[index] for index in indices], device=self._device)
-            return self._read(rows)
+            return self._given({name: table[rows] for name, table in self._tables.items()})
         # more than are kept
-        return torch.stack(
-            [
-                made[index] if index in made else self._read(torch.tensor([self._places[index]]))[0]
-                for index in indices
-            ]
+        fresh = {index: row for row, index in enumerate(unknown)}
+        return self._given(
+            {
+                name: torch.stack(
+                    [
+                        values[fresh[index]]
+                        if index in fresh
+                        else self._tables[name][self._places[index]]
+                        for index in indices
+                    ]
+                )
+                for name, values in made.items()
+            }
         )
 
     def labels(self, indices: Sequence[int]) -> Tensor:
@@ -127,48 +160,78 @@ class Feed:
         # of 8 bits, as every picture is
         return ((small + 1) * 127.5).round() / 127.5 - 1
 
-    def _painted(self, indices: Sequence[int]) -> Tensor:
+    def _painted(self, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """Pictures, float32 [B, 3, H, W] in [-1, 1], and their scribbles, uint8 [B, 1, H, W]."""
         if self._painters is None:
-            return torch.stack([self.examples.picture(index) for index in indices])
-        pixels = torch.from_numpy(np.stack(self._painters.take(indices)))
-        return pixels.to(self._device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            pictures = torch.stack([self.examples.picture(index) for index in indices])
+            if not self._is_scribbled:
+                return pictures, None
+            return pictures, torch.stack([self.examples.scribble(i)[None] for i in indices])
+        taken = torch.from_numpy(np.stack(self._painters.take(indices)))
+        taken = taken.to(self._device).permute(0, 3, 1, 2)
+        return taken[:, :3].float() / 127.5 - 1, taken[:, 3:] if self._is_scribbled else None
 
-    def _keep(self, indices: Sequence[int], signal: Tensor) -> None:
-        if self._table is None:
-            # pixels came from 8 bits and go back to them without loss
-            dtype = torch.uint8 if self._vae is None else torch.float32
-            row_bytes = signal[0].numel() * dtype.itemsize
-            rows = min(len(self), _TABLE_BYTES.get(self._device.type, 0) // row_bytes)
-            self._table = torch.empty((rows, *signal.shape[1:]), dtype=dtype, device=self._device)
+    def _made(self, pictures: Tensor, scribbles: Tensor | None, ctx: Context) -> dict[str, Tensor]:
+        """All that is given of some pictures, as it is kept: pixels came from 8 bits and go back without loss."""
+        pictures = self._shrunk(pictures)
+        made = {}
+        if self._has_pixels:
+            made[PIXELS] = ((pictures.to(self._device) + 1) * 127.5).round().to(torch.uint8)
+        if self._vae is not None:
+            made[SIGNAL] = encoded(self._vae, pictures, self._device, ctx)
+        if scribbles is not None:
+            made[HINT] = scribbles.to(self._device)
+        elif self._hints:
+            smooth, threshold, thickness = _LINES[self._hints]
+            lines = edges(pictures.to(self._device) / 2 + 0.5, smooth, threshold, thickness)
+            made[HINT] = (lines * 255).to(torch.uint8)
+        return made
+
+    def _keep(self, indices: Sequence[int], made: Seen) -> None:
+        if not self._tables:
+            row_bytes = sum(rows[0].numel() * rows.dtype.itemsize for rows in made.values())
+            count = min(len(self), _TABLE_BYTES.get(self._device.type, 0) // row_bytes)
+            self._tables = {
+                name: torch.empty((count, *rows.shape[1:]), dtype=rows.dtype, device=self._device)
+                for name, rows in made.items()
+            }
         first = len(self._places)
-        count = min(len(indices), len(self._table) - first)
-        kept = signal[:count]
-        if self._table.dtype == torch.uint8:
-            kept = ((kept + 1) * 127.5).round()
-        self._table[first : first + count] = kept.to(self._table.dtype)
+        count = min(len(indices), *(len(table) - first for table in self._tables.values()))
+        for name, rows in made.items():
+            self._tables[name][first : first + count] = rows[:count]
         self._places.update(zip(indices[:count], range(first, first + count), strict=True))
         if self._painters is not None and len(self._places) == len(self):
             self._painters.close()
 
-    def _read(self, rows: Tensor) -> Tensor:
-        assert self._table is not None, "nothing has a place before there is a table"
-        found = self._table[rows.to(self._table.device)]
-        return found.float() / 127.5 - 1 if found.dtype == torch.uint8 else found
+    def _given(self, kept: Seen) -> Seen:
+        if SIGNAL in kept:
+            return kept
+        return {**kept, SIGNAL: kept[PIXELS].float() / 127.5 - 1}
 
 
-def encoded(described: Vae | None, pictures: Tensor, device: torch.device, ctx: Context) -> Tensor:
+def encoded(
+    described: Vae | None,
+    pictures: Tensor,
+    device: torch.device,
+    ctx: Context,
+    holes: Tensor | None = None,
+) -> Tensor:
     """Pictures, float32 [B, 3, H, W] in [-1, 1], as a VAE's latents, float32 [B, C, h, w]; without one as they are.
 
-    On a CPU each is encoded alone: in a batch its last bits would depend on its neighbours.
+    ``holes``, float32 [B, 1, H, W], are grey first where they are 0.5 or more. On a CPU each is encoded alone: in a
+    batch its last bits would depend on its neighbours.
     """
     if described is None:
-        return pictures.to(device)
+        return (pictures if holes is None else pictures * (holes < 0.5)).to(device)
     size = 1 if device.type == "cpu" else _ENCODED
     parts = []
     with ctx.pool.use(described.ref) as module:
-        for part in torch.split(pictures, size):
+        network = cast("AutoencoderKL", module)
+        for first in range(0, len(pictures), size):
             ctx.check()
-            parts.append(vae.encode(cast("AutoencoderKL", module), part / 2 + 0.5))
+            part = pictures[first : first + size] / 2 + 0.5
+            hole = None if holes is None else holes[first : first + size]
+            parts.append(vae.encode(network, part, hole=hole))
     return torch.cat(parts).to(device)
 
 

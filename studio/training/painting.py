@@ -16,6 +16,8 @@ from studio.values import Scenes
 
 Pixels = NDArray[np.uint8]
 """uint8 [H, W, 3], sRGB."""
+Scribble = NDArray[np.uint8]
+"""uint8 [H, W], white on black."""
 
 _PIECE = 32
 """So many pictures a process paints at a time."""
@@ -31,12 +33,27 @@ def paint(source: Scenes, indices: Sequence[int], size: int) -> list[Pixels]:
     return [painter.paint(scene_of(source, i), source.seed, i, size) for i in indices]
 
 
+def scribble(source: Scenes, indices: Sequence[int], size: int) -> list[Scribble]:
+    """Scribble some scenes of a data set: uint8 [size, size] each."""
+    return [painter.scribble(scene_of(source, i), source.seed, i, size) for i in indices]
+
+
+def _drawn(source: Scenes, indices: Sequence[int], size: int, is_scribbled: bool) -> list[Pixels]:
+    pictures = paint(source, indices, size)
+    if not is_scribbled:
+        return pictures
+    drawings = scribble(source, indices, size)
+    return [np.dstack(both) for both in zip(pictures, drawings, strict=True)]
+
+
 class Painters:
     """A process for every processor; they live until ``close``."""
 
-    def __init__(self, source: Scenes, size: int) -> None:
+    def __init__(self, source: Scenes, size: int, *, is_scribbled: bool = False) -> None:
+        """``is_scribbled``: each picture comes with its scribble, as a fourth channel."""
         self._source = source
         self._size = size
+        self._is_scribbled = is_scribbled
         self._asked: dict[int, tuple[Future[list[Pixels]], int]] = {}
         # not forked: threads of this process may hold locks
         self._pool = ProcessPoolExecutor(os.cpu_count(), get_context("spawn"))
@@ -46,11 +63,11 @@ class Painters:
         fresh = [index for index in dict.fromkeys(indices) if index not in self._asked]
         for first in range(0, len(fresh), _PIECE):
             piece = fresh[first : first + _PIECE]
-            future = self._pool.submit(paint, self._source, piece, self._size)
+            future = self._pool.submit(_drawn, self._source, piece, self._size, self._is_scribbled)
             self._asked |= {index: (future, place) for place, index in enumerate(piece)}
 
     def take(self, indices: Sequence[int]) -> list[Pixels]:
-        """Painted pictures, uint8 [H, W, 3]; waits for those that are not ready."""
+        """Painted pictures, uint8 [H, W, 3 or 4]; waits for those that are not ready."""
         self.ask(indices)
         taken = []
         for index in indices:

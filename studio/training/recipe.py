@@ -84,6 +84,19 @@ class Adapters:
     """``attention`` or ``all``."""
 
 
+HINTS = ("scribble", "edges")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a ControlNet that is to be learned reads beside the noise (Zhang et al. 2023)."""
+
+    kind: str
+    """``scribble``: drawn by hand, or lines as thick of a picture that nobody drew; ``edges``: thin lines."""
+    channels: tuple[int, ...]
+    """Widths of the layers from the hint down to the latents; every one after the first halves the sides."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """All that a training depends on, but for the steps' rates."""
@@ -105,6 +118,10 @@ class Plan:
     """Learned beside the network, which stays as it is; None: the network itself learns."""
     label_count: int = 0
     """Class labels that the network reads, the last of which stands for none; 0 where it reads none."""
+    hints: Hints | None = None
+    """For a ControlNet, which learns in place of the network."""
+    is_inpainting: bool = False
+    """The network learns to fill holes."""
     upscaling: Upscaling | None = None
     """What an upscaler reads beside the noise: each picture of the data set, small."""
 
@@ -113,6 +130,8 @@ class Plan:
         recipe = self.recipe.document()
         if self.adapters is not None:
             recipe |= asdict(self.adapters)
+        if self.hints is not None:
+            recipe |= {"hints": self.hints.kind, "hint channels": list(self.hints.channels)}
         if self.upscaling is not None:
             recipe |= {"scale": self.upscaling.scale, "noise": self.upscaling.strongest}
         if self.vae is not None:
@@ -134,6 +153,10 @@ class Plan:
             return f"An upscaler that paints {self.upscaling.scale} times larger,"
         if isinstance(self.network, Network) and self.network.class_name == CLASSIFIERS_CLASS:
             return "A classifier of noisy pictures"
+        if self.hints is not None:
+            return f"A ControlNet for {self.hints.kind}"
+        if self.is_inpainting:
+            return "An inpainting network"
         return "A LoRA" if self.adapters else "A denoising network"
 
 

@@ -18,7 +18,9 @@ from studio.graph import Json
 from studio.registry import Context
 from studio.training.autoencoding import Autoencoding
 from studio.training.classifying import Classifying, is_classifying
+from studio.training.controlling import Controlling
 from studio.training.denoising import Denoising
+from studio.training.inpainting import Inpainting
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
 from studio.training.task import Origin, Task
@@ -186,6 +188,10 @@ def _task(plan: Plan | VaePlan, ctx: Context, origin: Origin) -> Task:
         return Upscaler(plan, ctx, origin)
     if is_classifying(plan):
         return Classifying(plan, ctx, origin)
+    if plan.hints is not None:
+        return Controlling(plan, ctx, origin)
+    if plan.is_inpainting:
+        return Inpainting(plan, ctx, origin)
     return Denoising(plan, ctx, origin)
 
 

@@ -14,7 +14,7 @@ from studio.diffusion.upscaling import augmented, enlarged
 from studio.registry import Context
 from studio.training import objective
 from studio.training.denoising import Denoising, Told
-from studio.training.feeding import Feed, decoded
+from studio.training.feeding import Feed, Seen, decoded
 from studio.training.recipe import Plan
 from studio.training.task import SAMPLES, Origin
 from studio.values import Dataset, Scenes, Upscaling
@@ -60,6 +60,7 @@ class Upscaler(Denoising):
     def _told(
         self,
         feed: Feed,
+        seen: Seen | None,
         indices: Sequence[int],
         positions: Sequence[int | None],
         number: int | None,
@@ -82,7 +83,7 @@ class Upscaler(Denoising):
         """Small pictures, what is painted of them by now, and what they are of, side by side: uint8 [n, 3, H, 3 W]."""
         recipe, plan = self.recipe, self.plan
         indices = [number % len(self.feed) for number in range(recipe.samples)]
-        told = self._told(self.feed, indices, [None] * len(indices), None, ctx)
+        told = self._told(self.feed, None, indices, [None] * len(indices), None, ctx)
         drawn = torch.randn(
             (len(indices), plan.channels, plan.latent_size, plan.latent_size),
             generator=noise.generator(recipe.seed, SAMPLES),
