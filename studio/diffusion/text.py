@@ -294,6 +294,19 @@ def _read(
     text: Text, window: Window, clip_skip: int, is_penultimate: bool, device: str, words: Words
 ) -> tuple[Tensor, Tensor | None]:
     """One window: hidden states float32 [1, T, D], and the projection float32 [1, P] where the encoder has one."""
+    ids = torch.tensor([window.tokens], device=device)
+    states, projected = states_of(text, ids, clip_skip, is_penultimate, words)
+    # a clone made outside inference_mode may enter autograd; the states get theirs when the windows are joined
+    return states.float().cpu(), None if projected is None else projected.float().cpu().clone()
+
+
+def states_of(
+    text: Text, ids: Tensor, clip_skip: int, is_penultimate: bool, words: Words | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Windows of tokens, int64 [B, T] on the encoder's device, as it reads them: hidden states, projection.
+
+    Inference tensors [B, T, D] and [B, P] (where the encoder has a projection), on its device and in its dtype.
+    """
     encoder = cast("Any", text.encoder)  # transformers declares no types that hold for both classes
     layers: int = encoder.config.num_hidden_layers
     deepest = layers - (1 if is_penultimate else 0)
@@ -303,12 +316,13 @@ def _read(
             where=".clip_skip",
             remedy=f"use 0 … {deepest - 1}",
         )
-    ids = torch.tensor([window.tokens], device=device)
     mask = None
     if getattr(encoder.config, "use_attention_mask", False):
-        real = [token != text.tokenizer.pad_token_id for token in window.tokens]
-        mask = torch.tensor([real], device=device, dtype=torch.long)
-    with torch.inference_mode(), words.known(encoder.get_input_embeddings(), ids) as shown:
+        mask = (ids != text.tokenizer.pad_token_id).long()
+    known = (
+        words.known(encoder.get_input_embeddings(), ids) if words else contextlib.nullcontext(ids)
+    )
+    with torch.inference_mode(), known as shown:
         output = encoder(shown, attention_mask=mask, output_hidden_states=True)
         if is_penultimate:
             states = output.hidden_states[-(clip_skip + 2)]
@@ -317,9 +331,7 @@ def _read(
         else:
             inner = getattr(encoder, "text_model", encoder)
             states = inner.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
-        projected = output.text_embeds if text.has_projection else None
-    # a clone made outside inference_mode may enter autograd; the states get theirs when the windows are joined
-    return states.float().cpu(), None if projected is None else projected.float().cpu().clone()
+        return states, output.text_embeds if text.has_projection else None
 
 
 def weighted_states(states: Tensor, window: Window) -> Tensor:

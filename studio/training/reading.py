@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from studio.diffusion import noise, text
 from studio.graph import Json
-from studio.models.loading import build, load_trained, trained_network
+from studio.models.loading import Tokenizer, build, load_trained, trained_network
 from studio.registry import Context
 from studio.training import vocabulary
 from studio.training.data import Examples
@@ -23,6 +23,8 @@ _KEPT = 50_000
 """So many captions are kept as they were read."""
 _HEARD = 20_000
 """So many captions a vocabulary is learned from."""
+_EMPHASIS = frozenset("()[]\\")
+"""What makes a stretch of a prompt count more or less."""
 _FIRST_WEIGHTS = -105
 """Address of the draws of a text encoder's first weights."""
 _SPREAD = 0.4
@@ -36,16 +38,54 @@ class Reader(Protocol):
         """Captions as float32 [B, T, D] on the training's device."""
 
 
+class _Tokens:
+    """Captions as windows of a tokenizer of CLIP's kind."""
+
+    def __init__(self, tokenizer: Tokenizer, length: int) -> None:
+        self._tokenizer = tokenizer
+        self._length = length
+        self._words: dict[str, list[int]] = {}
+
+    def of(self, captions: Sequence[str]) -> Tensor:
+        """Token ids, int64 [B, length], begin and end included; what is longer is cut."""
+        room = self._length - 2
+        tokenizer = self._tokenizer
+        rows = []
+        for caption in captions:
+            ids = self._ids(caption)[:room]
+            padding = [tokenizer.pad_token_id] * (room - len(ids))
+            rows.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding])
+        return torch.tensor(rows)
+
+    def _ids(self, caption: str) -> list[int]:
+        # no token spans a space, so that words, of which there are few, can be looked up
+        ids: list[int] = []
+        for word in caption.split():
+            known = self._words.get(word)
+            if known is None:
+                known = self._tokenizer.encode(word, add_special_tokens=False)
+                self._words[word] = known
+            ids += known
+        return ids
+
+
 class FixedReader:
-    """A text encoder of a model; each caption is read alone, and once."""
+    """A text encoder of a model, which reads captions as it reads prompts.
+
+    On a CPU each is read alone and once: in a batch its last bits would depend on its neighbours.
+    """
 
     def __init__(self, encoder: TextEncoder, device: torch.device) -> None:
         self._encoder = encoder
         self._device = device
         self._known: dict[str, Embedding] = {}
+        self._tokens: _Tokens | None = None
 
     def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
         """Captions as float32 [B, T, D]."""
+        is_plain = len(self._encoder.refs) == 1 and not self._encoder.words
+        if self._device.type != "cpu" and is_plain and _EMPHASIS.isdisjoint("".join(captions)):
+            return self.together(captions, ctx)
         for caption in captions:
             if caption not in self._known:
                 if len(self._known) >= _KEPT:
@@ -55,6 +95,21 @@ class FixedReader:
         length = min(state.shape[1] for state in hidden)
         # a caption longer than one window is cut: it would make the whole batch as long
         return torch.cat([state[:, :length] for state in hidden]).clone().to(self._device)
+
+    def together(self, captions: Sequence[str], ctx: Context) -> Tensor:
+        """Captions without emphasis, read by one encoder in one batch: float32 [B, T, D]."""
+        (ref,) = self._encoder.refs
+        loaded = ctx.pool.text(ref)
+        if self._tokens is None:
+            self._tokens = _Tokens(loaded.tokenizer, loaded.length)
+        # many are left out, and alike
+        different = list(dict.fromkeys(captions))
+        places = {caption: place for place, caption in enumerate(different)}
+        ids = self._tokens.of(different).to(self._device)
+        with ctx.pool.use(ref):
+            states, _ = text.states_of(loaded, ids, 0, loaded.has_projection)
+        rows = torch.tensor([places[caption] for caption in captions]).to(self._device)
+        return states.float()[rows].clone()
 
 
 class LearningReader:
@@ -68,8 +123,7 @@ class LearningReader:
         self.files = files
         """Of the tokenizer, by name."""
         self._length = length
-        self._tokenizer = vocabulary.build(files, length)
-        self._words: dict[str, list[int]] = {}
+        self._tokens = _Tokens(vocabulary.build(files, length), length)
         self._device = next(module.parameters()).device
 
     @classmethod
@@ -117,25 +171,8 @@ class LearningReader:
 
     def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
         """Captions as [B, T, D]; the tokens beyond the encoder's length are cut."""
-        room = self._length - 2
-        begin, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
-        rows = []
-        for caption in captions:
-            ids = self._ids(caption)[:room]
-            rows.append([begin, *ids, end, *[self._tokenizer.pad_token_id] * (room - len(ids))])
-        tokens = torch.tensor(rows).to(self._device)
+        tokens = self._tokens.of(captions).to(self._device)
         return cast("Tensor", cast("Any", self.module)(tokens).last_hidden_state)
-
-    def _ids(self, caption: str) -> list[int]:
-        # no token spans a space, so that words, of which there are few, can be looked up
-        ids: list[int] = []
-        for word in caption.split():
-            known = self._words.get(word)
-            if known is None:
-                known = self._tokenizer.encode(word, add_special_tokens=False)
-                self._words[word] = known
-            ids += known
-        return ids
 
     def tokenizer_files(self) -> dict[str, str]:
         """All files that a tokenizer's folder holds, by name."""
