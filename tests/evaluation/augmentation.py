@@ -19,7 +19,8 @@ def soften(pictures: Tensor) -> Tensor:
     x = _moved(pictures)
     x = _mixed(x, _blurred(x), 0.6)
     if torch.rand(()) < 0.6:
-        x = _mixed(x, _quantised(x, 0.06 + 0.2 * float(torch.rand(()))), 0.8)
+        # gently: many blocks of 8 pixels would pass for pixel art
+        x = _mixed(x, _quantised(x, 0.04 + 0.1 * float(torch.rand(()))), 0.7)
     else:
         x = _mixed(x, _faded(x), 0.6)
     strength = 0.03 * torch.rand(count, 1, 1, 1, device=x.device)
@@ -46,8 +47,8 @@ def _moved(x: Tensor) -> Tensor:
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """Down to between 40 and 90 % of the size, and up again."""
-    small = max(8, round(x.shape[2] * (0.4 + 0.5 * float(torch.rand(())))))
+    """Down to between 50 and 95 % of the size, and up again."""
+    small = max(8, round(x.shape[2] * (0.5 + 0.45 * float(torch.rand(())))))
     shrunk = functional.interpolate(x, (small, small), mode="bilinear", antialias=True)
     return functional.interpolate(shrunk, x.shape[2:], mode="bilinear")
 

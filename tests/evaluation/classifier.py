@@ -66,10 +66,10 @@ class Recipe:
     """How the judge is trained."""
 
     pictures: int = 16_000
-    epochs: int = 6
+    epochs: int = 8
     rate: float = 3e-3
     seed: int = 770_001
-    version: int = 1
+    version: int = 2
     """Of the network and the way it is trained."""
 
     def digest(self) -> str:

@@ -81,12 +81,17 @@ class Painter:
             pipe = diffusers.StableDiffusionPipeline.from_pretrained(
                 folder, torch_dtype=torch.float32, local_files_only=True
             )
-        scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
-        self._pipe: Any = pipe.__class__(**{**pipe.components, "scheduler": scheduler}).to(device)
+        pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
+        self._pipe: Any = pipe.to(device)
         self._pipe.set_progress_bar_config(disable=True)
         self._device = torch.device(device)
         self._way = way
         self.size: int = self._pipe.unet.config.sample_size * self._pipe.vae_scale_factor
+
+    def cut(self, wanted: Sequence[Address]) -> int:
+        """How many prompts are longer than what the text encoder reads: their ends are not heard."""
+        tokens = self._pipe.tokenizer([one.prompt for one in wanted]).input_ids
+        return sum(len(ids) > self._pipe.tokenizer.model_max_length for ids in tokens)
 
     def paint(self, wanted: Sequence[Address]) -> Pictures:
         """What the model makes of the scenes' prompts; the noise of each follows from its address."""
@@ -119,15 +124,19 @@ class Painter:
             parts.append(_bytes(vae.decode(latents).sample / 2 + 0.5))
         return np.concatenate(parts)
 
-    def seconds(self, one: Address, rounds: int = 3) -> float:
-        """What one picture takes from its prompt: the median of several, after one that does not count."""
+    def seconds(self, one: Address, rounds: int = 3) -> tuple[float, float]:
+        """What one picture takes from its prompt, by the clock and in seconds of a core.
+
+        Medians of several, after one that does not count. A busy machine stretches the first and hardly the second.
+        """
         self._paint([one])
         taken = []
         for _ in range(rounds):
-            began = time.perf_counter()
+            began = (time.perf_counter(), time.process_time())
             self._paint([one])
-            taken.append(time.perf_counter() - began)
-        return statistics.median(taken)
+            taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        by_clock, of_cores = zip(*taken, strict=True)
+        return statistics.median(by_clock), statistics.median(of_cores)
 
 
 def _bytes(pictures: torch.Tensor) -> Pictures:

@@ -53,7 +53,9 @@ class Findings:
     neighbours: Mapping[str, Mapping[str, float]]
     """Distances to the nearest pictures of the training, by the measure."""
     seconds: float
-    """For one picture."""
+    """For one picture, by the clock."""
+    core_seconds: float
+    """For one picture, of all cores together."""
     sizes: Mapping[str, int]
     """Bytes of each file."""
 
@@ -93,7 +95,8 @@ def goals(found: Findings) -> list[tuple[str, str, bool]]:
         ),
         (
             f"a picture in at most {GOAL_SECONDS:g} s on two idle cores",
-            f"{found.seconds:.2f} s on {found.settings['device']}, {found.settings['threads']} threads",
+            f"{found.seconds:.2f} s, {found.core_seconds:.2f} core-seconds,"
+            f" {found.settings['device']}, {found.settings['threads']} threads",
             found.seconds <= GOAL_SECONDS,
         ),
     ]
@@ -133,6 +136,7 @@ def as_data(found: Findings) -> dict[str, object]:
         "vae_db": dict(found.decibels),
         "neighbours": {name: dict(values) for name, values in found.neighbours.items()},
         "seconds": found.seconds,
+        "core_seconds": found.core_seconds,
         "bytes": dict(found.sizes),
     }
 
