@@ -13,6 +13,7 @@ from nodes.image import (
     image_resize,
     load_image,
 )
+from nodes.labels import class_label
 from nodes.latent import (
     empty_latents,
     forward_diffusion,
@@ -98,6 +99,7 @@ __all__ = [
     "boolean",
     "choose_number",
     "choose_text",
+    "class_label",
     "classifier_guidance",
     "combine_masks",
     "control",

@@ -95,6 +95,7 @@ class Denoise:
         if mask is not None and latents is None and not is_inpainting:
             raise _unconnected("latents", "a mask needs the picture that it keeps")
         check_fit(control, model)
+        _check_labels(model, positive)
         enlarging, small = _enlarging(low_resolution, model)
         if control is not None and positive is None:
             raise _unconnected("positive", "a ControlNet reads the prompt")
@@ -123,6 +124,7 @@ class Denoise:
                 "latents": model.latents,
                 "downscale": model.downscale,
                 "schedule": schedule,
+                "labels": model.labels,
             }
             start: dict[str, object] = {
                 "noise": lane,
@@ -247,6 +249,11 @@ def _acting(
             weights.append(span.weight)
     # one item alone is taken whole, so its weight has no effect
     return weights if len(weights) > 1 else [1.0] * len(weights)
+
+
+def _check_labels(model: Model, positive: Conditioning | None) -> None:
+    if model.labels is not None and model.labels.none is None and positive is None:
+        raise _unconnected("positive", "this network paints classes: link a class_label")
 
 
 def _kept(mask: Masks, latents: Latents | None, index: int, total: int) -> dict[str, Ref]:

@@ -35,9 +35,11 @@ from studio.training.recipe import (
     target_of,
 )
 from studio.values import (
+    CLASSES,
     Betas,
     Dataset,
     Image,
+    Labels,
     Model,
     ModelFolder,
     ModelRef,
@@ -62,12 +64,14 @@ MOST_STEPS = 10_000_000
 )
 def new_unet(
     vae: Vae | None,
+    dataset: Dataset | None,
     channels: Annotated[list[int], Numbers()] = [32, 64, 96],  # noqa: B006 - a declared default, never changed
     layers: Annotated[int, Range(1, 6)] = 1,
     attention: Annotated[int, Range(0, 6, unit="levels")] = 1,
     head_width: Annotated[int, Range(4, 256, 4)] = 16,
     text_width: Annotated[int, Range(0, 4096)] = 0,
     groups: Annotated[int, Range(1, 64)] = 8,
+    classes: Annotated[int, Range(0, 100_000)] = 0,
 ) -> Network:
     """A U-Net that has learned nothing yet (Ronneberger et al. 2015; Ho et al. 2020): what train_diffusion begins with.
 
@@ -75,12 +79,14 @@ def new_unet(
     32 px within minutes on a processor.
 
       vae: Work on its latents; without it, on pixels.
+      dataset: Read its class labels; without it, as many as classes says.
       channels: Width of each level, the picture's own size first, each further one half as large.
       layers: Residual blocks a level.
       attention: How many of the smallest levels look at the picture as a whole.
       head_width: Channels of an attention head.
       text_width: Width of the text encoder that it reads; 0 reads no text.
       groups: Of the group norms; every width is a multiple of it.
+      classes: How many class labels it reads; 0 is none. One more stands for none of them.
       network: The network, described.
     """
     widths = refuse_widths(channels, groups, attention, head_width)
@@ -97,6 +103,10 @@ def new_unet(
         "up_block_types": [f"{kind}UpBlock2D" if look else "UpBlock2D" for look in reversed(looks)],
         "norm_num_groups": groups,
     }
+    names = _names(dataset, classes)
+    if names:
+        # one more for none of them, which guidance leads away from (Ho & Salimans 2022)
+        config |= {"num_class_embeds": len(names) + 1, CLASSES: list(names)}
     if not text_width:
         config |= {"attention_head_dim": head_width, "add_attention": attention > 0}
         return Network("UNet2DModel", config)
@@ -104,6 +114,18 @@ def new_unet(
     config["attention_head_dim"] = [max(1, width // head_width) for width in widths]
     config["cross_attention_dim"] = text_width
     return Network("UNet2DConditionModel", config)
+
+
+def _names(dataset: Dataset | None, classes: int) -> tuple[str, ...]:
+    if dataset is None:
+        return tuple(map(str, range(classes)))
+    if not dataset.classes:
+        raise NodeError(
+            "the data set has no classes",
+            where=".dataset",
+            remedy="unlink it, or set classes in picture_folder",
+        )
+    return dataset.classes
 
 
 def refuse_widths(
@@ -247,7 +269,7 @@ class TrainDiffusion(Taught):
       target: What to predict: the noise, v, the picture, or the velocity of flow matching; a given model keeps its own.
       loss: Squared, absolute, or Huber's (square up to 0.1).
       min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 5 in the paper, 0 is off.
-      caption_dropout: Share of captions left out, so that guidance has an unconditional half.
+      caption_dropout: Share of captions and labels left out, so that guidance has an unconditional half.
       optimizer: AdamW, or Muon for matrices and AdamW for the rest.
       weight_decay: Pull of the weights towards 0.
       clip: Largest norm of the gradients; 0 is no limit.
@@ -352,6 +374,9 @@ class TrainDiffusion(Taught):
                 downscale=vae.downscale if vae else 1,
                 sample_size=dataset.size,
                 scheduler=scheduler,
+                labels=labels_of(
+                    _named(cast("Network | None", arguments["network"]), dataset).config
+                ),
             )
         }
 
@@ -528,13 +553,15 @@ def plan_of(
             f"has pictures of {validation.size} px, and the data set of {dataset.size} px",
             remedy="give both one size",
         )
+    labels = model.labels if model else labels_of(config)
+    _check_labels(labels, dataset, validation)
     depth = len(cast("list[Json]", config.get("block_out_channels", [])) or [0])
     refuse_size(dataset, vae, depth)
     scheduler = _scheduler(model, recipe.target, betas)
     return Plan(
         recipe=recipe,
         dataset=dataset,
-        network=replace(model.ref, result=None) if model else cast("Network", network),
+        network=replace(model.ref, result=None) if model else _named(network, dataset),
         scheduler=scheduler,
         betas=betas_of(scheduler),
         channels=channels,
@@ -543,7 +570,49 @@ def plan_of(
         text_encoder=text_encoder,
         new_text=new_text,
         validation=validation,
+        label_count=len(labels.names) + 1 if labels else 0,
     )
+
+
+def _named(network: Network | None, dataset: Dataset) -> Network:
+    """A network whose classes have the names that they have in its data."""
+    assert network is not None, "there is a network where there is no model"
+    if CLASSES not in network.config:
+        return network
+    return replace(network, config={**network.config, CLASSES: list(dataset.classes)})
+
+
+def labels_of(config: Mapping[str, Json]) -> Labels | None:
+    """The classes of a new network."""
+    names = config.get(CLASSES)
+    return Labels(tuple(map(str, names)), len(names)) if isinstance(names, list) else None
+
+
+def _check_labels(labels: Labels | None, dataset: Dataset, validation: Dataset | None) -> None:
+    """Raise GraphError if a network was made for other classes than those of its data."""
+    if labels is None:
+        return
+    if labels.none is None:
+        raise GraphError(
+            "",
+            "model",
+            "has no label that stands for none of its classes",
+            remedy="begin with a new_unet that has classes",
+        )
+    numbers = tuple(map(str, range(len(labels.names))))
+    for port, data in (("dataset", dataset), ("validation", validation)):
+        if data is None or data.classes == labels.names:
+            continue
+        if len(data.classes) == len(labels.names) and labels.names == numbers:
+            continue
+        raise GraphError(
+            "",
+            port,
+            f"has {len(data.classes)} classes, and the network is for {len(labels.names)}"
+            if len(data.classes) != len(labels.names)
+            else "has other classes than the network",
+            remedy="link the data set to new_unet",
+        )
 
 
 def _check_text(

@@ -13,6 +13,7 @@ from studio.keys import digest
 from studio.registry import Chain, Choice, Context, Planning, Range, Seed, node
 from studio.training.recipe import OPTIMIZERS, PRECISIONS, Rates, Recipe, scheduler_config
 from studio.values import (
+    CLASSES,
     UPSCALING,
     Betas,
     Dataset,
@@ -169,6 +170,10 @@ def _check(dataset: Dataset, network: Network, vae: Vae | None, scale: int) -> N
     if "cross_attention_dim" in network.config:
         raise GraphError(
             "", "network", "reads text; an upscaler reads none", remedy="set its text_width to 0"
+        )
+    if CLASSES in network.config:
+        raise GraphError(
+            "", "network", "reads classes; an upscaler reads none", remedy="set its classes to 0"
         )
     unit = scale * (vae.downscale if vae else 1)
     least = 16 * scale if isinstance(dataset.pictures, Scenes) else 0

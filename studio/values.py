@@ -93,6 +93,13 @@ class Embedding(Value):
     """The same encoder's reading of the empty prompt: what guidance leads away from without a negative prompt."""
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled(Embedding):
+    """A class, with or without a prompt (``hidden`` is then [1, 0, 0]), as a class-conditional denoiser reads it."""
+
+    label: int = 0
+
+
 class Delivered(Value, ABC):
     """What an output node makes, to be taken out of the graph."""
 
@@ -184,6 +191,8 @@ class Blocks:
     """What it reads beside text: ``text_time`` for XL's pooled text and sizes."""
 
 
+CLASSES = "classes"
+"""Field of a network's config that names the classes which it was taught; the label after the last stands for none."""
 UPSCALING = "upscaling"
 """Field in the config of a U-Net that is an upscaler: its scale, and whose latents it works on."""
 
@@ -208,6 +217,15 @@ class Upscaling:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """The classes that a denoising network can be told to paint."""
+
+    names: tuple[str, ...]
+    none: int | None = None
+    """The label that stands for no class, which guidance leads away from; None where the network knows none such."""
+
+
+@dataclass(frozen=True)
 class Model(Value):
     """A denoising network, described."""
 
@@ -229,6 +247,8 @@ class Model(Value):
     """The LoRAs that act on it, each with its share of the run and its strength."""
     upscaling: Upscaling | None = None
     """For the second stage of a cascade: what it reads of the first."""
+    labels: Labels | None = None
+    """The classes that it paints; None where it reads none."""
 
     def at(self, step: int, steps: int) -> ModelRef:
         """The weights of ``step`` of ``steps``: with the LoRAs that act in it."""

@@ -23,6 +23,8 @@ from studio.registry import Context, Spec
 from studio.values import (
     Embedding,
     Image,
+    Labelled,
+    Labels,
     Latents,
     Mask,
     ModelRef,
@@ -184,7 +186,7 @@ def _predict(
     dtype = next(network.parameters()).dtype
     prompts = [*negative, *positive]
     batch = torch.cat([sample] * max(len(prompts), 1)).to(dtype)
-    extra = _carried(prompts, latents, dtype, spec, ctx)
+    extra = _carried(prompts, network, latents, spec, ctx)
     # a ControlNet reads the latents alone, also beside a network that reads mask and masked latents
     controlled = control.residuals(batch, timestep, extra, spec, inputs, ctx)
     if "masked" in inputs:
@@ -238,7 +240,7 @@ def _empty(embedding: Embedding) -> Embedding:
 
 
 def _carried(
-    prompts: list[Embedding], latents: Tensor, dtype: torch.dtype, spec: Spec, ctx: Context
+    prompts: list[Embedding], network: Module, latents: Tensor, spec: Spec, ctx: Context
 ) -> dict[str, object]:
     """``_conditioning``, made once for as long as the same prompts act: on a GPU it is a copy to the device."""
     before = ctx.scratch.get("prompts")
@@ -246,16 +248,49 @@ def _carried(
         known, extra = before
         if len(known) == len(prompts) and all(map(operator.is_, known, prompts)):
             return cast("dict[str, object]", extra)
-    extra = _conditioning(prompts, latents, dtype, spec)
+    extra = _labelled(prompts, network, latents, spec)
+    extra |= _conditioning(prompts, latents, next(network.parameters()).dtype, spec)
     ctx.scratch["prompts"] = (prompts, extra)
     return extra
+
+
+def _labelled(
+    prompts: Sequence[Embedding], network: Module, latents: Tensor, spec: Spec
+) -> dict[str, object]:
+    """The keyword argument that carries the classes, in the order of the batch.
+
+    Raises NodeError for a prompt that the network cannot read, or where it lacks one.
+    """
+    config = cast("Any", network).config
+    labels = cast("Labels | None", spec.unhashed["labels"])
+    reads_text = "cross_attention_dim" in config
+    negatives = len(prompts) - len(cast("list[float]", spec.params["positive"]))
+    for number, prompt in reversed(list(enumerate(prompts))):
+        where = ".positive" if number >= negatives else ".negative"
+        if reads_text != bool(prompt.hidden.numel()):
+            what = "reads text, and gets a class alone" if reads_text else "reads no text"
+            mend = "link a prompt to class_label" if reads_text else "take the prompt away"
+            raise NodeError(f"the network {what}", where=where, remedy=mend)
+        if labels is None and isinstance(prompt, Labelled):
+            raise NodeError("the network reads no class", where=where, remedy="link a prompt")
+    if labels is None:
+        return {}
+    told = [one.label if isinstance(one, Labelled) else labels.none for one in prompts]
+    told = told or [labels.none]
+    if None in told:
+        raise NodeError(
+            "the network paints classes, and is told of none",
+            where=".positive",
+            remedy="link a class_label",
+        )
+    return {"class_labels": torch.tensor(told, device=latents.device)}
 
 
 def _conditioning(
     prompts: Sequence[Embedding], latents: Tensor, dtype: torch.dtype, spec: Spec
 ) -> dict[str, object]:
     """The keyword arguments that carry the prompts, in the order of the batch."""
-    if not prompts:
+    if not prompts or not prompts[0].hidden.numel():
         return {}
     longest = max(prompt.hidden.shape[1] for prompt in prompts)
     hidden = torch.cat([_padded(prompt, longest) for prompt in prompts])

@@ -21,12 +21,14 @@ from studio.models.layout import is_model_folder
 from studio.models.lora import layers
 from studio.models.parts import ENDING, TOKENIZERS, Component, Parts, bundled, parts_of
 from studio.values import (
+    CLASSES,
     UPSCALING,
     Blocks,
     Classifier,
     ControlNet,
     Described,
     Inversion,
+    Labels,
     Lora,
     Model,
     ModelRef,
@@ -191,6 +193,7 @@ class Library:
         latents = parts.latents
         if isinstance(told, dict):
             downscale, latents = _whole(told, "downscale", unet), str(told.get("latents", ""))
+        labels = None if upscaling else _labels(unet)
         _refuse_unet(unet, latent_channels, upscaling)
         return Model(
             ref=self._ref(entry, unet),
@@ -203,6 +206,7 @@ class Library:
             scheduler=_told(scheduler),
             blocks=_blocks(unet.config),
             upscaling=upscaling,
+            labels=labels,
         )
 
     def _vae(self, entry: Entry, parts: Parts) -> Vae | None:
@@ -447,11 +451,25 @@ def _whole(told: Mapping[str, Json], field: str, unet: Component) -> int:
     return value
 
 
+def _labels(unet: Component) -> Labels | None:
+    """The classes of a class-conditional network; those of one that was not trained here have numbers for names."""
+    count = unet.config.get("num_class_embeds")
+    if count is None or unet.config.get("class_embed_type") is not None:
+        return None
+    total = _natural(unet, "num_class_embeds")
+    names = unet.config.get(CLASSES)
+    if names is None:
+        return Labels(tuple(map(str, range(total))))
+    if not isinstance(names, list) or len(names) != total - 1:
+        raise _malformed(unet, CLASSES)
+    return Labels(tuple(map(str, names)), total - 1)
+
+
 def _refuse_unet(unet: Component, latent_channels: int, upscaling: Upscaling | None) -> None:
-    """Raise ModelError if a U-Net reads more than latents, text, a mask, XL's sizes and, to enlarge, a picture."""
+    """Raise ModelError if a U-Net reads more than latents, text, a class, a mask, XL's sizes, a picture to enlarge."""
     channels = unet.config["in_channels"]
     config = unet.config
-    if upscaling is not None:
+    if config.get("class_embed_type") is None:
         config = {name: value for name, value in config.items() if name != "num_class_embeds"}
     what = _condition(config)
     known = (2 * latent_channels,) if upscaling else (latent_channels, 2 * latent_channels + 1)

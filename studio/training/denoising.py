@@ -169,21 +169,19 @@ class Denoising(Task):
             draws = noise.generator(self.recipe.seed, _DROPOUT - number)
             kept = (torch.rand(count, generator=draws) >= self.recipe.caption_dropout).tolist()
         examples = feed.examples
+        told: dict[str, Tensor] = {}
         if self.plan.label_count:
+            is_told = torch.tensor(kept, device=self.device)
             none = self.plan.label_count - 1
-            labels = [
-                examples.label(i) if is_kept else none
-                for i, is_kept in zip(indices, kept, strict=True)
-            ]
-            return {"class_labels": torch.tensor(labels, device=self.device)}
+            told["class_labels"] = torch.where(is_told, feed.labels(indices), none)
         if self._reader is None:
-            return {}
+            return told
         captions = [
             examples.caption(i, at) if is_kept else ""
             for i, at, is_kept in zip(indices, positions, kept, strict=True)
         ]
         with self.mixed():
-            return {"encoder_hidden_states": self._reader.read(captions, ctx)}
+            return {**told, "encoder_hidden_states": self._reader.read(captions, ctx)}
 
     # --- looking
 
@@ -214,12 +212,13 @@ class Denoising(Task):
 
     def _untold(self, count: int, ctx: Context) -> dict[str, Tensor]:
         """What guidance leads away from; nothing where the network reads neither text nor labels."""
+        untold: dict[str, Tensor] = {}
         if self.plan.label_count:
             none = self.plan.label_count - 1
-            return {"class_labels": torch.full((count,), none, device=self.device)}
+            untold["class_labels"] = torch.full((count,), none, device=self.device)
         if self._reader is None:
-            return {}
-        return {"encoder_hidden_states": self._reader.read([""] * count, ctx)}
+            return untold
+        return {**untold, "encoder_hidden_states": self._reader.read([""] * count, ctx)}
 
     def validate(self, ctx: Context) -> dict[str, float]:
         """The squared error on pictures that are not learned from, in all and by quarter of the timesteps."""

@@ -242,7 +242,7 @@ def test_an_inpainting_unet_predicts_fewer_channels_than_it_reads(
     [
         {"in_channels": 8},
         {"addition_embed_type": "image"},
-        {"num_class_embeds": 1000},
+        {"class_embed_type": "timestep"},
         {"encoder_hid_dim_type": "text_image_proj"},
     ],
 )
