@@ -66,6 +66,7 @@ from nodes.training import (
 from nodes.training_classifier import TrainClassifier
 from nodes.training_control import TrainControlNet
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
+from nodes.training_embedding import TrainEmbedding
 from nodes.training_inpainting import TrainInpainting
 from nodes.training_upscaling import TrainUpscaler
 from nodes.training_vae import TrainVae, new_vae
@@ -90,6 +91,7 @@ __all__ = [
     "TrainClassifier",
     "TrainControlNet",
     "TrainDiffusion",
+    "TrainEmbedding",
     "TrainInpainting",
     "TrainLora",
     "TrainUpscaler",

@@ -389,8 +389,8 @@ class TrainDiffusion(Taught):
         return Training(cast("Model", None), trained, samples)
 
 
-class LoraTraining(NamedTuple):
-    """What the training of a LoRA gives."""
+class AdditionTraining(NamedTuple):
+    """What the training of something that is added to a model gives."""
 
     trained: Trained
     samples: Image
@@ -500,11 +500,11 @@ class TrainLora(Taught):
         cost = f"lora {_digest(None, model)} {dataset.size} {batch} {precision}"
         return [chain_of(plan, steps, checkpoint_every, rates, {}, cost)]
 
-    def finish(self, states: Sequence[State], ctx: Context) -> LoraTraining:
+    def finish(self, states: Sequence[State], ctx: Context) -> AdditionTraining:
         """The averaged matrices, and the looks on the way."""
         from studio.training import loop
 
-        return LoraTraining(*loop.finish(states, ctx))
+        return AdditionTraining(*loop.finish(states, ctx))
 
 
 def plan_of(

@@ -135,6 +135,8 @@ LORA = "lora"
 
 CONTROLNET = "controlnet"
 """Component of a training's result that is a ControlNet."""
+EMBEDDING = "embedding"
+"""Component of a training's result that is a textual inversion: its embeddings, by the word that they stand for."""
 
 
 @dataclass(frozen=True, eq=False)

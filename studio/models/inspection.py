@@ -14,6 +14,7 @@ from studio.graph import Json
 from studio.models.families import Config, families, family_of_unet, family_of_vae
 from studio.models.headers import Header, read_header, read_json
 from studio.models.layout import (
+    CARD,
     CONFIG,
     INDEX,
     PARTS,
@@ -231,7 +232,11 @@ def _embedding(header: Header) -> _Finding | None:
         (name, tensor), *_ = names.items()
         is_token = "." not in name and len(tensor.shape) <= 2 and tensor.numel <= 75 * 1024
         family = widths.get(tensor.shape[-1]) if tensor.shape else None
-        return _Finding(Kind.EMBEDDING, "diffusers", family, part) if is_token and family else None
+        if family is None and CARD in header.metadata:
+            # made by a training of ours, for an encoder of any width
+            family = ""
+        is_known = is_token and family is not None
+        return _Finding(Kind.EMBEDDING, "diffusers", family or "", part) if is_known else None
     return None
 
 

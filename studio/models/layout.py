@@ -11,6 +11,8 @@ from studio.models.headers import CONVERT, PICKLES, read_json
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
+CARD = "card.json"
+"""In the folder of a model that a workflow trained, or in its file's metadata: how it came about."""
 PARTS = (
     "unet",
     "vae",

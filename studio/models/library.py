@@ -17,7 +17,7 @@ from studio.graph import Json, Key, nearest
 from studio.models.families import Config, Family, family_of_unet
 from studio.models.headers import PICKLES, read_header, refuse_pickle
 from studio.models.inspection import Inspection, Kind, inspect
-from studio.models.layout import is_model_folder
+from studio.models.layout import CARD, is_model_folder
 from studio.models.lora import layers
 from studio.models.parts import ENDING, TOKENIZERS, Component, Parts, bundled, parts_of
 from studio.values import (
@@ -37,8 +37,6 @@ from studio.values import (
     Vae,
 )
 
-CARD = "card.json"
-"""In the folder of a model that a workflow trained: how it came about."""
 _DEEPEST = 4
 # who wrote a config and in which dtype says nothing about results: the dtype is always ours to choose
 _IDLE_FIELDS = frozenset(

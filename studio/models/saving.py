@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from studio.errors import ModelError
 from studio.graph import Json
-from studio.models.layout import OWN
-from studio.models.library import CARD, Library, saved_key
+from studio.models.layout import CARD, OWN
+from studio.models.library import Library, saved_key
 from studio.models.parts import ENDING
-from studio.values import CONTROLNET, LORA, ModelFolder, Trained
+from studio.values import CONTROLNET, EMBEDDING, LORA, ModelFolder, Trained
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _TRANSFORMERS = frozenset({"text_encoder", "tokenizer"})
 """Components that transformers defines, not diffusers."""
+_FILES = frozenset({LORA, EMBEDDING})
+"""Components that are files, not folders."""
 _WHOLE = frozenset({"unet", "scheduler", "vae", "text_encoder", "tokenizer"})
 """What a pipeline that paints from text is made of."""
 
@@ -36,7 +38,8 @@ def save_model(made: ModelFolder, library: Library) -> Path:
     assert isinstance(trained, Trained), "the trained weights are handed on with the folder"
     library.refuse_new(made.name, made.key, is_replacing=made.is_replacing)
     target = library.place(made.name)
-    if LORA in trained.weights:
+    lone = trained.weights.keys() & _FILES
+    if lone:
         target = target.with_name(f"{target.name}{ENDING}")
     if saved_key(target) == made.key:
         return target
@@ -44,8 +47,8 @@ def save_model(made: ModelFolder, library: Library) -> Path:
     former = target.with_name(f".{target.name}.{os.getpid()}.former")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if LORA in trained.weights:
-            _write_lora(partial, made, trained)
+        if lone:
+            _write_file(partial, made, trained, *lone)
         else:
             partial.mkdir()
             _fill(partial, made, _with_vae(made, trained, library))
@@ -143,11 +146,11 @@ def _library_of(component: str, is_foreign: bool) -> str:
     return "transformers" if is_foreign else "diffusers"
 
 
-def _write_lora(path: Path, made: ModelFolder, trained: Trained) -> None:
+def _write_file(path: Path, made: ModelFolder, trained: Trained, name: str) -> None:
     from safetensors.torch import save_file
 
     card = json.dumps(_card(made, trained), ensure_ascii=False, sort_keys=True)
-    tensors = dict(_stored(trained.weights[LORA], made.dtype))
+    tensors = dict(_stored(trained.weights[name], made.dtype))
     save_file(tensors, path, metadata={"format": "pt", CARD: card})
 
 

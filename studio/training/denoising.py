@@ -13,6 +13,7 @@ from studio.diffusion import noise
 from studio.registry import Context
 from studio.training import objective
 from studio.training.adapters import attach, file_tensors
+from studio.training.data import Examples
 from studio.training.feeding import SIGNAL, Feed, Seen, decoded
 from studio.training.objective import Process
 from studio.training.reading import (
@@ -66,7 +67,7 @@ class Denoising(Task):
         self._learning = compiled(self.network, self.device, is_wanted=self.recipe.is_compiled)
         self.configs: dict[str, Config] = {}
         self.networks: dict[str, Module] = {"unet": self.network}
-        self._reader = self._reading(origin)
+        self._reader = self._reading(origin, ctx)
         self.learned = self._learners(config, origin, ctx)
 
     def _fed(self, dataset: Dataset) -> Feed:
@@ -89,7 +90,7 @@ class Denoising(Task):
             self.configs[TEXT_ENCODER] = self._reader.config
         return all_learned(self.networks)
 
-    def _reading(self, origin: Origin) -> Reader | None:
+    def _reading(self, origin: Origin, ctx: Context) -> Reader | None:
         plan = self.plan
         if plan.text_encoder is not None:
             return FixedReader(plan.text_encoder, self.device)
@@ -177,11 +178,15 @@ class Denoising(Task):
         if self._reader is None:
             return told
         captions = [
-            examples.caption(i, at) if is_kept else ""
+            self._caption(examples, i, at) if is_kept else ""
             for i, at, is_kept in zip(indices, positions, kept, strict=True)
         ]
         with self.mixed():
             return {**told, "encoder_hidden_states": self._reader.read(captions, ctx)}
+
+    def _caption(self, examples: Examples, index: int, position: int | None) -> str:
+        """What is read of a picture."""
+        return examples.caption(index, position)
 
     # --- looking
 

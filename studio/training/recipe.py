@@ -98,6 +98,26 @@ class Hints:
 
 
 @dataclass(frozen=True)
+class NewWord:
+    """A word whose meaning is to be learned (Gal et al. 2022)."""
+
+    word: str
+    initial: str
+    """Words that it means at first; empty: nothing in particular."""
+    vectors: int
+    """Embeddings that it stands for."""
+    caption: str
+    """What is read of a picture: {word} and {caption} stand for these."""
+
+    def told(self, caption: str) -> str:
+        """The caption of a picture with the word in it; one that has it already stays."""
+        if self.word.lower() in caption.lower():
+            return caption
+        told = self.caption.replace("{word}", self.word).replace("{caption}", caption)
+        return told.strip(" ,")
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that a training depends on, but for the steps' rates."""
 
@@ -124,6 +144,8 @@ class Plan:
     """The network learns to fill holes."""
     upscaling: Upscaling | None = None
     """What an upscaler reads beside the noise: each picture of the data set, small."""
+    new_word: NewWord | None = None
+    """Learned in place of the network, which stays as it is."""
 
     def card(self) -> dict[str, Json]:
         """The plan for the card of the model that comes of it."""
@@ -132,6 +154,8 @@ class Plan:
             recipe |= asdict(self.adapters)
         if self.hints is not None:
             recipe |= {"hints": self.hints.kind, "hint channels": list(self.hints.channels)}
+        if self.new_word is not None:
+            recipe |= asdict(self.new_word)
         if self.upscaling is not None:
             recipe |= {"scale": self.upscaling.scale, "noise": self.upscaling.strongest}
         if self.vae is not None:
@@ -157,6 +181,8 @@ class Plan:
             return f"A ControlNet for {self.hints.kind}"
         if self.is_inpainting:
             return "An inpainting network"
+        if self.new_word is not None:
+            return f'The meaning of "{self.new_word.word}",'
         return "A LoRA" if self.adapters else "A denoising network"
 
 

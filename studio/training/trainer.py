@@ -21,6 +21,7 @@ from studio.training.classifying import Classifying, is_classifying
 from studio.training.controlling import Controlling
 from studio.training.denoising import Denoising
 from studio.training.inpainting import Inpainting
+from studio.training.inversion import Inversion
 from studio.training.optimizing import Optimizer
 from studio.training.recipe import Plan
 from studio.training.task import Origin, Task
@@ -184,6 +185,8 @@ class Trainer:
 def _task(plan: Plan | VaePlan, ctx: Context, origin: Origin) -> Task:
     if isinstance(plan, VaePlan):
         return Autoencoding(plan, ctx, origin)
+    if plan.new_word is not None:
+        return Inversion(plan, ctx, origin)
     if plan.upscaling is not None:
         return Upscaler(plan, ctx, origin)
     if is_classifying(plan):

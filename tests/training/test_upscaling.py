@@ -19,8 +19,10 @@ from studio.plan import key_graph
 from studio.store import Store
 from studio.training import scenes
 from studio.training.scenes import painter
+from studio.training.task import Origin
+from studio.training.upscaling import Upscaler
 from studio.values import Latents, Model, ModelFolder
-from tests.training.tiny import TYPES, Studio, same
+from tests.training.tiny import TYPES, Alone, Studio, plan_of, same
 
 
 @pytest.fixture
@@ -162,11 +164,6 @@ def test_scenes_are_painted_small_and_pictures_of_a_folder_are_halved(
 def test_crops_and_mirrored_pictures_have_small_ones_to_match(
     studio: Studio, tmp_path: Path
 ) -> None:
-    from studio.training.recipe import Plan
-    from studio.training.task import Origin
-    from studio.training.upscaling import Upscaler
-    from studio.values import Dataset
-
     (tmp_path / "data").mkdir()
     for number in range(3):
         picture = Pillow.linear_gradient("L").rotate(50 * number).resize((60, 48)).convert("RGB")
@@ -175,21 +172,11 @@ def test_crops_and_mirrored_pictures_have_small_ones_to_match(
     params = {"folder": str(tmp_path / "data"), "size": 32, "random_crop": True, "flip": True}
     made = made.add(Node(NodeId("data"), "picture_folder", params=params))  # type: ignore[arg-type]  # JSON
     made = made.connect("data", "dataset", "train", "dataset")
-    (item,) = (item for item in key_graph(made, TYPES, ["train"], studio.context) if item.chains)
-    plan = item.chains[0].start.spec.params["plan"]
-    assert isinstance(plan, Plan)
-    assert isinstance(plan.dataset, Dataset)
-    from studio.models.pool import Pool
-
-    class Bench:
-        pool = Pool(library(studio), device="cpu", dtype="float32", budget_bytes=10**9)
-
-        def check(self) -> None: ...
-
-    task = Upscaler(plan, Bench(), Origin())  # type: ignore[arg-type]  # what it needs of a context
+    here = Alone(library(studio))
+    task = Upscaler(plan_of(made, studio.context), here, Origin())
     places = range(8)
-    whole = task.feed.batch(places, Bench())  # type: ignore[arg-type]
-    small = task._small[task.feed].batch(places, Bench())  # type: ignore[arg-type]
+    whole = task.feed.batch(places, here)
+    small = task._small[task.feed].batch(places, here)
     means = torch.nn.functional.avg_pool2d(whole, 2)
     torch.testing.assert_close(small, means, rtol=0, atol=1.01 / 255)
     assert not torch.equal(whole[0], whole[3])

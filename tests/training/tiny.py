@@ -18,6 +18,7 @@ from studio.numerics import choose
 from studio.plan import PlanningContext, key_graph
 from studio.registry import load as load_registry
 from studio.store import Store
+from studio.training.recipe import Plan
 from studio.values import Delivered, Image, Trained
 
 TYPES = load_registry(is_safe=True).types
@@ -56,6 +57,26 @@ def context(base: Path = Path(), models: Path | None = None) -> PlanningContext:
     facts = Facts(None)
     library = Library((models,) if models else (), facts)
     return PlanningContext(library, facts, NUMERICS, base, may_compute=True)
+
+
+class Alone:
+    """A context outside any engine, of a node that nobody stops."""
+
+    def __init__(self, library: Library) -> None:
+        self.pool = Pool(library, device="cpu", dtype="float32", budget_bytes=10**9)
+        self.scratch: dict[str, object] = {}
+
+    def check(self) -> None: ...
+    def progress(self, done: int, total: int) -> None: ...
+    def measure(self, values: object) -> None: ...
+
+
+def plan_of(made: Graph, within: PlanningContext) -> Plan:
+    """What the training of a graph is about."""
+    (item,) = (item for item in key_graph(made, TYPES, ["train"], within) if item.chains)
+    plan = item.chains[0].start.spec.params["plan"]
+    assert isinstance(plan, Plan)
+    return plan
 
 
 class Studio:
