@@ -198,7 +198,7 @@ def chain_of(
         Spec(
             {"first": block.first, "rates": block.rates},
             unhashed={"plan": plan},
-            calls=plan.recipe.accumulate,
+            calls=plan.recipe.accumulate * (1 if plan.prior is None else 2),
             count=len(block.rates),
             is_lasting=block.is_lasting,
         )
@@ -260,6 +260,7 @@ class TrainDiffusion(Taught):
       new_text: A new text encoder, which learns to read captions together with a new network.
       betas: Variance schedule; by default that of the model, or linear from 0.0001 to 0.02 (Ho et al. 2020).
       validation: Pictures that are not learned, to measure by.
+      prior: Pictures of what is not to be forgotten, such as others of the same kind: a batch of them in every step.
       steps: How many steps to take in all.
       batch: Pictures a batch.
       accumulate: Batches a step: a larger batch in the same memory.
@@ -268,6 +269,7 @@ class TrainDiffusion(Taught):
       decay: Share of the steps over which the rate falls at the end, along half a cosine; 1 is a classic cosine.
       target: What to predict: the noise, v, the picture, or the velocity of flow matching; a given model keeps its own.
       loss: Squared, absolute, or Huber's (square up to 0.1).
+      prior_weight: How much the prior's pictures count (DreamBooth's prior preservation: Ruiz et al. 2023).
       min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 5 in the paper, 0 is off.
       caption_dropout: Share of captions and labels left out, so that guidance has an unconditional half.
       optimizer: AdamW, or Muon for matrices and AdamW for the rest.
@@ -297,6 +299,7 @@ class TrainDiffusion(Taught):
         new_text: NewTextEncoder | None,
         betas: Betas | None,
         validation: Dataset | None,
+        prior: Dataset | None,
         ctx: Planning,
         steps: Annotated[int, Range(1, MOST_STEPS, unit="steps")] = 1000,
         batch: Annotated[int, Range(1, 4096, unit="pictures")] = 16,
@@ -306,6 +309,7 @@ class TrainDiffusion(Taught):
         decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
         target: Annotated[str, Choice(*TARGETS)] = "v_prediction",
         loss: Annotated[str, Choice(*LOSSES)] = "l2",
+        prior_weight: Annotated[float, Range(0, 100)] = 1.0,
         min_snr: Annotated[float, Range(0, 100)] = 0.0,
         caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
         optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adamw",
@@ -346,6 +350,7 @@ class TrainDiffusion(Taught):
         plan = plan_of(
             recipe, dataset, network, model, vae, text_encoder, new_text, betas, validation
         )
+        plan = _with_prior(plan, prior, prior_weight)
         uses = {}
         if model is not None and model.ref.result is not None:
             uses["base"] = cast("Ref", model.ref.result)
@@ -413,6 +418,7 @@ class TrainLora(Taught):
       vae: The model's, where it works on latents.
       text_encoder: The model's, where it reads text; it stays as it is.
       validation: Pictures that are not learned, to measure by.
+      prior: Pictures of what is not to be forgotten, such as others of the same kind: a batch of them in every step.
       rank: Size of the matrices: how much they can hold.
       alpha: Strength times rank; as large as the rank is plain.
       layers: Those of attention, or all, which learns more of textures and strokes.
@@ -423,6 +429,7 @@ class TrainLora(Taught):
       decay: Share of the steps over which the rate falls at the end.
       min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 0 is off.
       caption_dropout: Share of captions left out.
+      prior_weight: How much the prior's pictures count (DreamBooth's prior preservation: Ruiz et al. 2023).
       weight_decay: Pull of the matrices towards 0.
       clip: Largest norm of the gradients; 0 is no limit.
       ema: Decay of the average of the matrices, which is what comes out; 0 keeps none.
@@ -445,6 +452,7 @@ class TrainLora(Taught):
         vae: Vae | None,
         text_encoder: TextEncoder | None,
         validation: Dataset | None,
+        prior: Dataset | None,
         ctx: Planning,
         rank: Annotated[int, Range(1, 1024)] = 8,
         alpha: Annotated[float, Range(0.01, 1024)] = 8.0,
@@ -456,6 +464,7 @@ class TrainLora(Taught):
         decay: Annotated[float, Range(0, 1, 0.05)] = 0.3,
         min_snr: Annotated[float, Range(0, 100)] = 5.0,
         caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+        prior_weight: Annotated[float, Range(0, 100)] = 1.0,
         weight_decay: Annotated[float, Range(0, 10)] = 0.0,
         clip: Annotated[float, Range(0, 1000)] = 1.0,
         ema: Annotated[float, Range(0, 1)] = 0.98,
@@ -496,6 +505,7 @@ class TrainLora(Taught):
             plan_of(recipe, dataset, None, model, vae, text_encoder, None, None, validation),
             adapters=Adapters(rank, alpha, layers),
         )
+        plan = _with_prior(plan, prior, prior_weight)
         rates = Rates(learning_rate, warmup, decay)
         cost = f"lora {_digest(None, model)} {dataset.size} {batch} {precision}"
         return [chain_of(plan, steps, checkpoint_every, rates, {}, cost)]
@@ -572,6 +582,25 @@ def plan_of(
         validation=validation,
         label_count=len(labels.names) + 1 if labels else 0,
     )
+
+
+def _with_prior(plan: Plan, prior: Dataset | None, weight: float) -> Plan:
+    """A plan in which pictures of what is not to be forgotten are learned as well."""
+    if prior is None or weight == 0:
+        return plan
+    data = plan.dataset
+    if prior.size != data.size:
+        what = f"has pictures of {prior.size} px, and the data set of {data.size} px"
+        raise GraphError("", "prior", what, remedy="give both one size")
+    reads_text = plan.text_encoder is not None or plan.new_text is not None
+    if reads_text and not prior.has_captions:
+        what = "has no captions, and the network reads text"
+        remedy = "write captions beside the pictures, or give picture_folder a trigger"
+        raise GraphError("", "prior", what, remedy=remedy)
+    if plan.label_count and prior.classes != data.classes:
+        what = "has other classes than the data set"
+        raise GraphError("", "prior", what, remedy="give both the same folders")
+    return replace(plan, prior=prior, recipe=replace(plan.recipe, prior_weight=weight))
 
 
 def _named(network: Network | None, dataset: Dataset) -> Network:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from studio.diffusion import noise
+from studio.errors import NodeError
 from studio.registry import Context
 from studio.training import objective
 from studio.training.adapters import attach, file_tensors
@@ -41,6 +42,8 @@ from studio.training.task import (
 from studio.values import LORA, Dataset, Network
 
 _DROPOUT = -(2**40)
+_PRIOR = 2**41
+"""Address of the draws of the first batch of a prior; those of later ones lie above."""
 _BANDS = 4
 """Quarters of the timesteps that validation tells apart."""
 
@@ -59,6 +62,7 @@ class Denoising(Task):
         self.process = Process.of(plan.recipe.target, plan.betas)
         self.feed = self._fed(plan.dataset)
         self._validation = None if plan.validation is None else self._fed(plan.validation)
+        self._prior = None if plan.prior is None else self._fed(plan.prior)
         config, self.network = self._begun(origin, ctx)
         if isinstance(plan.network, Network):
             # what it paints when nobody names a size
@@ -119,19 +123,34 @@ class Denoising(Task):
     def verify(self, ctx: Context) -> None:
         """Raise NodeError if the pictures cannot all be read."""
         self.feed.examples.verify(ctx.progress)
+        if self._prior is None:
+            return
+        try:
+            self._prior.examples.verify(ctx.progress)
+        except NodeError as error:
+            error.where = ".prior"
+            raise
 
     # --- learning
 
     def loss(self, number: int, ctx: Context) -> Tensor:
-        """The loss of a batch, with the graph that gradients flow back through."""
+        """The loss of a batch, with the graph that gradients flow back through; of the prior's as well, by weight."""
+        value = self._loss_of(self.feed, number, number, ctx)
+        if self._prior is None:
+            return value
+        prior = self._loss_of(self._prior, number, _PRIOR + number, ctx)
+        return value + self.recipe.prior_weight * prior
+
+    def _loss_of(self, feed: Feed, number: int, address: int, ctx: Context) -> Tensor:
+        """The loss of batch ``number`` of a feed, with the draws of an address."""
         recipe = self.recipe
         positions = range(number * recipe.batch, (number + 1) * recipe.batch)
-        seen = self.feed.seen(positions, ctx)
+        seen = feed.seen(positions, ctx)
         x = seen[SIGNAL]
-        draws = noise.generator(recipe.seed, number)
+        draws = noise.generator(recipe.seed, address)
         index = objective.timesteps(recipe.batch, self.process.steps, draws)
         drawn = torch.randn(x.shape, generator=draws).to(self.device)
-        told = self._told(self.feed, seen, self.feed.indices(positions), positions, number, ctx)
+        told = self._told(feed, seen, feed.indices(positions), positions, address, ctx)
         x_t = self.process.noised(x, drawn, index)
         prediction = self.predict(x_t, self.process.timestep(index), told, self._learning)
         wanted = self.process.wanted(x, drawn, index)

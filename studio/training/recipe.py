@@ -58,6 +58,8 @@ class Recipe:
     """Largest norm of the gradients; 0 is no limit."""
     ema: float = 0.995
     """Decay of the average of the weights; 0 keeps none."""
+    prior_weight: float = 1.0
+    """How much the pictures of a prior count beside those of the data set."""
     precision: str = "float32"
     is_compiled: bool = False
     """Translate the network for the accelerator first: a minute at the start, faster from then on."""
@@ -134,6 +136,8 @@ class Plan:
     new_text: NewTextEncoder | None = None
     """A text encoder that learns with the network, in place of one that stays as it is."""
     validation: Dataset | None = None
+    prior: Dataset | None = None
+    """Pictures of what is not to be forgotten, a batch of them in every step (Ruiz et al. 2023, eq. 2)."""
     adapters: Adapters | None = None
     """Learned beside the network, which stays as it is; None: the network itself learns."""
     label_count: int = 0
@@ -150,6 +154,10 @@ class Plan:
     def card(self) -> dict[str, Json]:
         """The plan for the card of the model that comes of it."""
         recipe = self.recipe.document()
+        if self.prior is None:
+            del recipe["prior_weight"]
+        else:
+            recipe |= {"prior": digest(self.prior), "prior pictures": self.prior.count}
         if self.adapters is not None:
             recipe |= asdict(self.adapters)
         if self.hints is not None:
