@@ -18,6 +18,8 @@ from studio.models.library import Library
 from studio.registry import load as load_registry
 from studio.workflow import check, complete, dumps, load
 from tests.classifiers import write_classifier
+from tests.controlnets import starter_controlnet
+from tests.inpainters import write_inpainter
 from tests.upscalers import write_upscaler
 
 WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
@@ -46,6 +48,8 @@ def test_a_shipped_workflow_paints_a_picture_with_its_workflow_inside(
     # where the program ships one of that name, it is that one which is found
     write_upscaler(tmp_path / "models" / "starter-upscaler")
     write_classifier(tmp_path / "models" / "starter-classifier")
+    write_inpainter(tmp_path / "models" / "starter-inpainting")
+    starter_controlnet(1).save_pretrained(tmp_path / "models" / "starter-scribble")
     fewer = ["--set", "scheduler.steps=4"]
     assert main(["run", str(path), *fewer, "--output", str(tmp_path / "out"), "--json"]) == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
