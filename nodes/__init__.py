@@ -24,6 +24,7 @@ from nodes.latent import (
     latent_pick,
     latent_upscale,
 )
+from nodes.likelihood import bits_per_dimension
 from nodes.lora import load_lora, load_lora_unet
 from nodes.mask import (
     combine_masks,
@@ -98,6 +99,7 @@ __all__ = [
     "TrainVae",
     "arithmetic",
     "beta_schedule",
+    "bits_per_dimension",
     "boolean",
     "choose_number",
     "choose_text",
