@@ -17,11 +17,14 @@ from studio.models.pool import Pool
 from studio.numerics import Machine, choose
 from studio.plan import PlanningContext, key_graph
 from studio.store import Store
+from studio.training.trainer import Trainer
 from studio.values import Latents
 from tests import bench
 from tests.bench import text_to_image
 from tests.diffusion.test_denoise import NAMES, with_curve, with_solver
 from tests.diffusion.test_parity import COMMON, NEGATIVE, PROMPT, SEED, pipeline
+from tests.training.tasks import Quiet, plan_of, tuning
+from tests.training.tiny import Studio
 
 pytestmark = pytest.mark.gpu
 
@@ -93,3 +96,17 @@ def test_the_gpu_agrees_with_the_stock_pipeline(machine: Machine) -> None:
         mine, _ = run(graph, machine, store)
     # the pipeline keeps its latents in half precision, we keep ours in float32
     assert (mine - reference).abs().max() < TOLERANCE[machine.numerics.dtype]
+
+
+@pytest.mark.parametrize("kind", ["train_controlnet", "train_inpainting"])
+def test_companions_learn_on_a_gpu_as_on_a_cpu(kind: str, tmp_path: Path) -> None:
+    with Store(None) as store:
+        studio = Studio(store, tmp_path)
+        plan = plan_of(studio, tuning(kind, batch=8))
+        losses: dict[str, list[float]] = {}
+        for device in ("cuda", "cpu"):
+            ctx = Quiet(studio, device)
+            trainer = Trainer(plan, ctx)
+            losses[device] = [trainer.step(1e-4, ctx)["loss"] for _ in range(4)]
+            assert trainer.paint(ctx).shape == (2, 3, 64, 128)
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)

@@ -44,10 +44,10 @@ def plan_of(studio: Studio, made: Graph) -> Plan:
 class Quiet:
     """A context that is never cancelled and tells nobody of anything."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, device: str = "cpu") -> None:
         library = studio.context.models
         assert isinstance(library, Library)
-        self.pool = Pool(library, device="cpu", dtype="float32", budget_bytes=10**9)
+        self.pool = Pool(library, device=device, dtype="float32", budget_bytes=10**9)
         self.scratch: dict[str, object] = {}
 
     def check(self) -> None:
