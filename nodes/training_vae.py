@@ -111,6 +111,7 @@ class TrainVae(Taught):
       final_mse: The same in the last part.
       chroma: Weight of the absolute error of colour without lightness; without it small things turn grey.
       kl: Weight of the divergence of the latents from the normal distribution, in nats a latent.
+      decoder_only: Leave the encoder, and so the latents that models were trained on, as they are.
       whiten: Bring the latents to mean 0, variance 1 and no correlations; off where a model works on them already.
       optimizer: AdamW, or Muon for matrices and AdamW for the rest.
       weight_decay: Pull of the weights towards 0.
@@ -148,6 +149,7 @@ class TrainVae(Taught):
         final_mse: Annotated[float, Range(0, 1000)] = 30.0,
         chroma: Annotated[float, Range(0, 100)] = 0.5,
         kl: Annotated[float, Range(0, 1)] = 0.0003,
+        decoder_only: bool = False,
         whiten: bool = True,
         optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "muon",
         weight_decay: Annotated[float, Range(0, 10)] = 0.0,
@@ -186,7 +188,8 @@ class TrainVae(Taught):
             crop=crop or dataset.size,
             balance=balance,
             final=replace(balance, mse=final_mse),
-            is_whitened=whiten,
+            is_decoder_only=decoder_only,
+            is_whitened=whiten and not decoder_only,
             validation=validation,
         )
         _check_sizes(plan)

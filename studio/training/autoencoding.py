@@ -71,6 +71,11 @@ class Autoencoding(Task):
         self.configs: dict[str, Config] = {COMPONENT: config}
         self.networks = {COMPONENT: network}
         self.learned = all_learned(self.networks)
+        if plan.is_decoder_only:
+            # without a gradient no optimizer moves it
+            for part in (self.network.encoder, self.network.quant_conv):
+                if part is not None:
+                    part.requires_grad_(False)
         self._learning = compiled(
             _Repainting(self.network), self.device, is_wanted=self.recipe.is_compiled
         )

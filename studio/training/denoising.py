@@ -149,7 +149,7 @@ class Denoising(Task):
         x = seen[SIGNAL]
         draws = noise.generator(recipe.seed, address)
         index = objective.timesteps(recipe.batch, self.process.steps, draws)
-        drawn = torch.randn(x.shape, generator=draws).to(self.device)
+        drawn = objective.gaussian(x.shape, draws, self.device)
         told = self._told(feed, seen, feed.indices(positions), positions, address, ctx)
         x_t = self.process.noised(x, drawn, index)
         prediction = self.predict(x_t, self.process.timestep(index), told, self._learning)

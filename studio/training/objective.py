@@ -110,6 +110,14 @@ def loss(prediction: Tensor, wanted: Tensor, weights: Tensor, kind: str) -> Tens
     return (values.mean(dim=(1, 2, 3)) * weights.to(values)).mean()
 
 
+def gaussian(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Gaussian noise, float32; an accelerator draws its own, other than a CPU's but the same each time."""
+    if device.type == "cpu":
+        return torch.randn(shape, generator=generator)
+    own = torch.Generator(device).manual_seed(generator.initial_seed())
+    return torch.randn(shape, generator=own, device=device)
+
+
 def timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
     """One timestep from each of ``count`` equal shares of the run, int64 [count]: so stratified, losses vary less."""
     places = (torch.arange(count) + torch.rand(count, generator=generator)) / count

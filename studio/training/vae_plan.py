@@ -52,6 +52,8 @@ class VaePlan:
     balance: Balance
     final: Balance
     """Of the last part, which learns from whole pictures."""
+    is_decoder_only: bool = False
+    """The encoder stays as it is, and with it the latents that models were trained on."""
     is_whitened: bool = True
     """The latents come out with mean 0 and variance 1, and uncorrelated."""
     validation: Dataset | None = None

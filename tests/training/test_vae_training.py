@@ -301,6 +301,36 @@ def test_it_goes_on_from_an_autoencoder_of_the_library_and_from_one_of_the_graph
         assert torch.equal(given[name], weight)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_decoder_learns_alone_and_leaves_the_latents_as_they_are(
+    studio: Studio, optimizer: str
+) -> None:
+    made = graph(steps=2)
+    second = {
+        **made.nodes[NodeId("train")].params,
+        "steps": 6,
+        "decoder_only": True,
+        "weight_decay": 0.1,
+        "optimizer": optimizer,
+    }
+    made = made.add(Node(NodeId("more"), "train_vae", params=second))
+    made = made.connect("data", "dataset", "more", "dataset").connect("train", "vae", "more", "vae")
+    cancel = Cancel()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Step) and event.node == "more" and event.step == 4:
+            cancel.set()
+
+    studio.run(made, "more", cancel=cancel, listen=stop)
+    assert studio.run(made, "more").nodes["more"].from_step == 4
+    first = studio.trained(made).weights["vae"]
+    tuned = cast("Trained", studio.stored(made, "more", "trained")).weights["vae"]
+    for name, weight in tuned.items():
+        is_decoder = name.startswith(("decoder.", "post_quant_conv."))
+        if name.endswith("weight") or not is_decoder:
+            assert torch.equal(weight, first[name]) != is_decoder, name
+
+
 # --- the latents
 
 
