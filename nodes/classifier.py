@@ -33,7 +33,7 @@ def classifier_guidance(
     classifier_guidance: ClassifierGuidance | None = None,
     curve: Guidance | None = None,
     label: str = "",
-    strength: Annotated[float, Range(0, 100, 0.1)] = 2.0,
+    strength: Annotated[float, Range(0, 100, 0.1)] = 5.0,
     start: Annotated[float, Range(0, 1, 0.01, "of the run")] = 0.0,
     end: Annotated[float, Range(0, 1, 0.01, "of the run")] = 1.0,
 ) -> Annotated[ClassifierGuidance, Output("classifier_guidance")]:

@@ -16,7 +16,7 @@ from studio.models.headers import read_json
 from studio.resources import resource
 from tests.bench import linked, with_node
 
-CLASSES = ("house", "sailboat", "tree", "windmill")
+CLASSES = ("house", "sailboat", "tree", "snowman")
 CONFIG: dict[str, Json] = {
     "in_channels": 4,
     "block_out_channels": [8, 16],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from studio.models.pool import Pool
 from studio.numerics import Machine, choose
 from studio.plan import PlanningContext, key_graph
 from studio.store import Store
+from studio.training import objective
 from studio.training.trainer import Trainer
 from studio.values import Latents
 from tests import bench
 from tests.bench import text_to_image
+from tests.classifiers import guided, write_classifier
 from tests.diffusion.test_denoise import NAMES, with_curve, with_solver
 from tests.diffusion.test_parity import COMMON, NEGATIVE, PROMPT, SEED, pipeline
 from tests.training.tasks import Quiet, plan_of, tuning
+from tests.training.test_classifier_training import scenes
 from tests.training.tiny import Studio
 
 pytestmark = pytest.mark.gpu
@@ -98,6 +101,17 @@ def test_the_gpu_agrees_with_the_stock_pipeline(machine: Machine) -> None:
     assert (mine - reference).abs().max() < TOLERANCE[machine.numerics.dtype]
 
 
+@pytest.fixture
+def drawn_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training noise as a CPU draws it, on either device."""
+
+    def gaussian(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Any:
+        return torch.randn(shape, generator=generator).to(device)
+
+    monkeypatch.setattr(objective, "gaussian", gaussian)
+
+
+@pytest.mark.usefixtures("drawn_alike")
 @pytest.mark.parametrize("kind", ["train_controlnet", "train_inpainting"])
 def test_companions_learn_on_a_gpu_as_on_a_cpu(kind: str, tmp_path: Path) -> None:
     with Store(None) as store:
@@ -110,3 +124,33 @@ def test_companions_learn_on_a_gpu_as_on_a_cpu(kind: str, tmp_path: Path) -> Non
             losses[device] = [trainer.step(1e-4, ctx)["loss"] for _ in range(4)]
             assert trainer.paint(ctx).shape == (2, 3, 64, 128)
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
+
+
+@pytest.mark.usefixtures("drawn_alike")
+def test_a_classifier_learns_on_a_gpu_as_on_a_cpu(tmp_path: Path) -> None:
+    with Store(None) as store:
+        studio = Studio(store, tmp_path)
+        plan = plan_of(studio, scenes(batch=8))
+        losses: dict[str, list[float]] = {}
+        for device in ("cuda", "cpu"):
+            ctx = Quiet(studio, device)
+            trainer = Trainer(plan, ctx)
+            losses[device] = [trainer.step(1e-3, ctx)["loss"] for _ in range(4)]
+            assert trainer.paint(ctx).shape == (4, 3, 16, 16)
+            assert 0 <= trainer.validate(ctx)["accuracy"] <= 1
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
+
+
+def test_a_classifier_guides_the_gpu_to_the_same_end_every_time(
+    machine: Machine, tmp_path: Path
+) -> None:
+    folder = write_classifier(tmp_path / "classifier")
+    graph = guided(text_to_image(scheduler={"steps": 10}), folder, strength=5.0, start=0.3)
+    with Store(None) as store:
+        plain, _ = run(text_to_image(scheduler={"steps": 10}), machine, store)
+        late, few = run(graph, machine, store)
+    with Store(None) as store:
+        whole, calls = run(graph, machine, store)
+    assert (few, calls) == (7, 10)
+    assert torch.equal(late, whole)
+    assert not torch.equal(late, plain)

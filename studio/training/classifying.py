@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +23,7 @@ from studio.training.task import (
     Weights,
     all_learned,
     by_component,
+    compiled,
     laid_out,
 )
 from studio.values import Network
@@ -50,6 +53,7 @@ class Classifying(Task):
         )
         config, self.network = origin.network(CLASSIFIER, plan.network, self.recipe.seed, ctx)
         laid_out(self.network, self.device, is_mixed=self.is_mixed)
+        self._learning = compiled(self.network, self.device, is_wanted=self.recipe.is_compiled)
         self.configs = {CLASSIFIER: config}
         self.networks = {CLASSIFIER: self.network}
         self.learned = all_learned(self.networks)
@@ -68,14 +72,22 @@ class Classifying(Task):
         index = objective.timesteps(recipe.batch, self.process.steps, draws)
         # which picture gets which share of the run is a chance of its own
         index = index[torch.randperm(recipe.batch, generator=draws)]
-        drawn = torch.randn(x.shape, generator=draws).to(self.device)
-        return functional.cross_entropy(self._logits(x, drawn, index), labels)
+        drawn = objective.gaussian(x.shape, draws, self.device)
+        logits = self._logits(x, drawn, index, self._learning)
+        return functional.cross_entropy(logits, labels)
 
-    def _logits(self, x: Tensor, drawn: Tensor, index: Tensor) -> Tensor:
+    def _logits(
+        self,
+        x: Tensor,
+        drawn: Tensor,
+        index: Tensor,
+        network: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
         """What the classifier makes of pictures noised to some timesteps: float32 [B, classes]."""
         x_t = self.process.noised(x, drawn, index)
+        called = self.network if network is None else network
         with self.mixed():
-            logits: Tensor = self.network(x_t, self.process.timestep(index).to(self.device))
+            logits: Tensor = called(x_t, self.process.timestep(index).to(self.device))
         return logits.float()
 
     def paint(self, ctx: Context) -> Tensor:

@@ -292,7 +292,7 @@ def test_the_manifest_of_a_picture_names_its_classifier(bench: Bench, folder: Pa
             r'aim\.label: there is no label "treee"; did you mean "tree"\? the labels are house',
         ),
         ("7", r'there is no label "7"'),
-        ("", r"aim\.label: no label is chosen; the labels are house, sailboat, tree, windmill"),
+        ("", r"aim\.label: no label is chosen; the labels are house, sailboat, tree, snowman"),
     ],
 )
 def test_a_label_that_is_none_is_refused_with_those_that_there_are(
