@@ -250,7 +250,8 @@ class TrainDiffusion(Taught):
 
     The state (weights, average, optimizer) is stored every checkpoint_every steps. A training that was stopped goes on
     where it stopped; after a crash, at the last checkpoint, with the very same result. More steps go on from the last
-    checkpoint before the rate began to fall; any other change begins anew.
+    checkpoint before the rate began to fall. How often it is looked at may be changed at any time; any other change
+    begins anew.
 
       dataset: What to learn.
       network: A new network to begin with.

@@ -38,6 +38,9 @@ _PREDICTIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_LOOKS = frozenset({"sample_every", "samples", "sample_steps", "guidance", "validate_every"})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a denoising network is trained; everything but the number of steps and their rates."""
@@ -73,6 +76,11 @@ class Recipe:
     def document(self) -> dict[str, Json]:
         """The recipe as plain data."""
         return asdict(self)
+
+    def __key__(self) -> Json:
+        # how often somebody looks changes nothing of what is learned: a training goes on under other looks, and
+        # shows those that were taken when they were
+        return {name: value for name, value in self.document().items() if name not in _LOOKS}
 
 
 @dataclass(frozen=True)

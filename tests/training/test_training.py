@@ -251,8 +251,27 @@ def test_looks_and_validation_come_when_they_are_due(studio: Studio) -> None:
 
 def test_looking_does_not_change_what_is_learned(studio: Studio) -> None:
     studio.run(graph())
-    studio.run(graph(sample_every=2, samples=3))
-    assert same(studio.trained(graph()), studio.trained(graph(sample_every=2, samples=3)))
+    looked = graph(sample_every=2, samples=3)
+    with Store(None) as store:
+        other = Studio(store)
+        other.run(looked)
+        assert other.image(looked, "train", "samples").shape[0] == 4
+        assert same(studio.trained(graph()), other.trained(looked))
+
+
+def test_a_training_goes_on_under_other_looks(studio: Studio) -> None:
+    cancel = Cancel()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 5:
+            cancel.set()
+
+    studio.run(graph(), cancel=cancel, listen=stop)
+    looked = graph(sample_every=4, samples=1, validate_every=1)
+    done = studio.run(looked)
+    assert (done.nodes["train"].status, done.nodes["train"].from_step) == ("resumed", 5)
+    assert studio.image(looked, "train", "samples").shape == (1, 3, 16, 16)
+    assert studio.run(graph(guidance=9.0)).nodes["train"].status == "cached"
 
 
 # --- conditions
