@@ -37,6 +37,7 @@ from tests.controlnets import controlled
 from tests.diffusion.conftest import Controlling
 from tests.diffusion.test_parity import COMMON, SEED, components, graph_of
 from tests.models.originals import write_header
+from tests.starter import WIDTH
 
 
 @pytest.fixture(autouse=True)
@@ -327,7 +328,7 @@ def test_a_controlnet_of_another_family_is_refused(
             {"conditioning_embedding_out_channels": [16, 32, 96]},
             "reads pictures at 4 px per latent, the model paints 8",
         ),
-        ({"cross_attention_dim": 64}, "reads text of width 64, the model's is 128"),
+        ({"cross_attention_dim": 64}, f"reads text of width 64, the model's is {WIDTH}"),
         ({"layers_per_block": 2}, "was made for a network of other blocks than the model's"),
         (
             {"addition_embed_type": "text_time"},

@@ -23,8 +23,7 @@ from studio.resources import resource
 from studio.values import ModelRef, TextEncoder
 from tests.bench import Bench, fresh, linked, text_to_image, with_node
 from tests.models import originals
-
-WIDTH = 128
+from tests.starter import WIDTH
 
 
 def vectors(count: int, width: int = WIDTH, seed: int = 5) -> Tensor:
@@ -161,5 +160,5 @@ def test_one_of_another_family_is_refused_while_planning(tmp_path: Path) -> None
 
 def test_one_of_another_width_is_refused(pool: Pool, tmp_path: Path) -> None:
     encoder = taught(pool, written(tmp_path / "a.safetensors", emb_params=vectors(1, 768)), "ink")
-    with pytest.raises(NodeError, match="no embedding of width 128"):
+    with pytest.raises(NodeError, match=f"no embedding of width {WIDTH}"):
         encode(pool, encoder, "a ink house")

@@ -16,6 +16,7 @@ from studio.models.pool import Pool
 from studio.resources import resource
 from studio.values import TextEncoder
 from tests.models import originals
+from tests.starter import BEGIN, END, LAYERS, LENGTH, VOCABULARY, WIDTH
 
 PROMPTS = [
     "",
@@ -118,16 +119,15 @@ def test_clip_skip_reads_an_earlier_layer_normalised(pool: Pool, encoder: TextEn
     ]
     with torch.no_grad():
         module(ids)
-        expected = module.get_submodule("final_layer_norm")(layers[1])
+        expected = module.get_submodule("final_layer_norm")(layers[-2])
     for hook in hooks:
         hook.remove()
-    # the second of three layers
     assert torch.equal(encode(pool, encoder, "a red house", clip_skip=1).hidden, expected)
 
 
 def test_clip_skip_that_leaves_nothing_is_refused(pool: Pool, encoder: TextEncoder) -> None:
-    with pytest.raises(NodeError, match=r"leaves no layer.*use 0 … 2"):
-        encode(pool, encoder, "a", clip_skip=3)
+    with pytest.raises(NodeError, match=rf"leaves no layer.*use 0 … {LAYERS - 1}"):
+        encode(pool, encoder, "a", clip_skip=LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_an_xl_prompt_is_what_diffusers_makes_of_it(
     hidden, no_hidden, pooled, no_pooled = pipeline.encode_prompt(
         "a red house", device="cpu", clip_skip=clip_skip or None
     )
-    assert ours.hidden.shape == (1, 40, 32 + 64)
+    assert ours.hidden.shape == (1, LENGTH, 32 + 64)
     assert torch.equal(ours.hidden, hidden)
     assert ours.pooled is not None
     assert torch.equal(ours.pooled, pooled)
@@ -189,20 +189,20 @@ def test_an_xl_model_that_does_not_want_zeros_gets_its_empty_prompt(
 def test_a_long_prompt_is_continued_and_not_cut_off(pool: Pool, encoder: TextEncoder) -> None:
     words = ["red", "house"] * 25
     found = encode(pool, encoder, " ".join(words))
-    # 50 tokens in windows of 40 - 2
-    assert found.hidden.shape == (1, 80, 128)
-    first = encode(pool, encoder, " ".join(words[:38]))
-    second = encode(pool, encoder, " ".join(words[38:]))
+    # 50 tokens in windows of less, begin and end included
+    assert found.hidden.shape == (1, 2 * LENGTH, WIDTH)
+    first = encode(pool, encoder, " ".join(words[: LENGTH - 2]))
+    second = encode(pool, encoder, " ".join(words[LENGTH - 2 :]))
     assert torch.equal(found.hidden, torch.cat([first.hidden, second.hidden], dim=1))
     assert found.tokens == first.tokens + second.tokens
 
 
 def test_each_window_begins_and_ends_and_is_padded(pool: Pool, encoder: TextEncoder) -> None:
     text = pool.text(encoder.refs[0])
-    first, second = windows(text, (Part("red " * 40),))
-    # 835 and 836 are the starter's <|startoftext|> and <|endoftext|>; 643 is "red"
-    assert first.tokens == (835, *[643] * 38, 836)
-    assert second.tokens == (835, 643, 643, 836, *[836] * 36)
+    first, second = windows(text, (Part("red " * LENGTH),))
+    red = VOCABULARY["red</w>"]
+    assert first.tokens == (BEGIN, *[red] * (LENGTH - 2), END)
+    assert second.tokens == (BEGIN, red, red, END, *[END] * (LENGTH - 4))
 
 
 # --- emphasis in numbers
@@ -211,7 +211,7 @@ def test_each_window_begins_and_ends_and_is_padded(pool: Pool, encoder: TextEnco
 def test_emphasis_scales_its_tokens_and_restores_the_mean(pool: Pool, encoder: TextEncoder) -> None:
     plain = encode(pool, encoder, "a red house").hidden
     strong = encode(pool, encoder, "a (red:1.2) house").hidden
-    weights = torch.ones(40)
+    weights = torch.ones(LENGTH)
     weights[2] = 1.2
     scaled = plain * weights[None, :, None]
     torch.testing.assert_close(strong, scaled * (plain.mean() / scaled.mean()))
@@ -232,6 +232,6 @@ def test_a_mean_of_about_zero_does_not_blow_up_the_states() -> None:
 
 def test_an_embedding_may_enter_autograd(pool: Pool, encoder: TextEncoder) -> None:
     hidden = encode(pool, encoder, "a (red) house").hidden
-    weight = torch.ones(128, requires_grad=True)
+    weight = torch.ones(WIDTH, requires_grad=True)
     (gradient,) = torch.autograd.grad((hidden * weight).sum(), weight)
     torch.testing.assert_close(gradient, hidden.sum(dim=(0, 1)))

@@ -29,6 +29,7 @@ from transformers import (
 )
 
 from studio.resources import resource
+from tests.starter import LENGTH
 
 Weights = Mapping[str, Tensor]
 
@@ -63,7 +64,7 @@ CLIP: dict[str, object] = {
     "intermediate_size": 48,
     "num_attention_heads": 2,
     "num_hidden_layers": 3,
-    "max_position_embeddings": 40,
+    "max_position_embeddings": LENGTH,
     "vocab_size": 837,
     "bos_token_id": 835,
     "eos_token_id": 836,

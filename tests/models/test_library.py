@@ -21,6 +21,7 @@ from studio.values import Blocks, ModelRef
 from tests.controlnets import starter_controlnet
 from tests.models.conftest import Tiny
 from tests.models.originals import write_header, write_single
+from tests.starter import WIDTH
 
 
 def copy_starter(library: Library, name: str = "mine") -> Path:
@@ -124,7 +125,7 @@ def test_a_controlnet_is_described_with_what_it_must_fit(library: Library) -> No
     assert found is not None
     # 96 channels at 16 x 16 latents: the first layer, a block's one layer and its way down; then 160: one, and the
     # middle
-    assert found.blocks == Blocks((96, 96, 96, 160, 160), 128)
+    assert found.blocks == Blocks((96, 96, 96, 160, 160), WIDTH)
     assert (found.family, found.in_channels, found.downscale) == ("", 4, 8)
     assert found.ref.component == "controlnet"
     model = library.describe("starter").model
@@ -139,7 +140,7 @@ def test_the_residuals_of_a_description_are_those_of_the_network() -> None:
     down, middle = controlnet(
         torch.zeros(1, 4, 16, 16),
         1,
-        encoder_hidden_states=torch.zeros(1, 2, 128),
+        encoder_hidden_states=torch.zeros(1, 2, WIDTH),
         controlnet_cond=torch.zeros(1, 3, 128, 128),
         return_dict=False,
     )
@@ -511,7 +512,7 @@ def test_a_model_is_added_by_copying_only_what_is_read(library: Library, tmp_pat
     assert entry.path == library.folders[0] / "new"
     assert library.describe("new").model is not None
     copied = {path.suffix for path in entry.path.rglob("*") if path.is_file()}
-    assert copied == {".json", ".safetensors", ".txt"}
+    assert copied == {".json", ".md", ".safetensors", ".txt"}
 
 
 def test_a_single_file_is_added_with_its_companions(library: Library, tiny_sd1: Tiny) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from studio.values import ModelRef
 from tests.controlnets import controlnet_of
 from tests.models.conftest import Tiny
 from tests.models.originals import SD1_UNET, SDXL_UNET, original_controlnet, write_single
+from tests.starter import END, LENGTH
 
 NAMES = ("unet", "vae", "text_encoder")
 
@@ -130,9 +132,9 @@ def test_only_the_families_own_padding_is_used(tiny_sdxl: Tiny, facts: Facts) ->
         load_text(component(library, "file", part), device="cpu", dtype="float32")
         for part in ("text_encoder", "text_encoder_2")
     )
-    # 836 is the starter tokenizer's <|endoftext|>, 0 its "!"
-    assert (first.tokenizer.pad_token_id, second.tokenizer.pad_token_id) == (836, 0)
-    assert (first.length, second.length) == (40, 40)
+    # the end of a text, and "!"
+    assert (first.tokenizer.pad_token_id, second.tokenizer.pad_token_id) == (END, 0)
+    assert (first.length, second.length) == (LENGTH, LENGTH)
 
 
 def test_weights_under_names_of_old_versions_are_found(library: Library) -> None:
@@ -141,7 +143,7 @@ def test_weights_under_names_of_old_versions_are_found(library: Library) -> None
     stored = safetensors.torch.load_file(path)
     old = {f"text_model.{name}": weight for name, weight in stored.items()}
     # transformers wrote this buffer before 4.31
-    old["text_model.embeddings.position_ids"] = torch.arange(40)[None]
+    old["text_model.embeddings.position_ids"] = torch.arange(LENGTH)[None]
     safetensors.torch.save_file(old, path)
     assert_same(load(library, "mine", "text_encoder"), load(library, "starter", "text_encoder"))
 
@@ -198,8 +200,9 @@ def test_a_damaged_tokenizer_is_refused(library: Library) -> None:
 
 
 def test_a_vae_that_overflows_in_float16_is_loaded_in_float32(library: Library) -> None:
-    vae = component(library, "starter", "vae")
-    assert vae.config["force_upcast"] is True
+    steady = component(library, "starter", "vae")
+    assert chosen_dtype(steady, "float16") == "float16"
+    vae = replace(steady, config={**steady.config, "force_upcast": True})
     assert chosen_dtype(vae, "float16") == "float32"
     assert chosen_dtype(vae, "bfloat16") == "bfloat16"
     assert chosen_dtype(component(library, "starter", "unet"), "float16") == "float16"

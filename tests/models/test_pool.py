@@ -11,9 +11,12 @@ from studio.models.library import Library
 from studio.models.pool import Pool
 from studio.resources import resource
 from studio.values import Described, ModelRef
+from tests.starter import LENGTH, VOCABULARY, size
 
 # parameters of the starter's parts times 4 bytes: 6.6 M, 2.6 M and 0.6 M
-UNET, VAE, TEXT = 26_432_016, 10_372_060, 2_434_560
+UNET = size("unet", "diffusion_pytorch_model.safetensors")
+VAE = size("vae", "diffusion_pytorch_model.safetensors")
+TEXT = size("text_encoder", "model.safetensors")
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_the_same_weights_under_two_names_are_loaded_once(
 
 def test_the_least_recently_used_goes_first(library: Library, described: Described) -> None:
     unet, vae, text = refs(described)
-    filled = pool(library, UNET + VAE)
+    filled = pool(library, max(UNET + VAE, UNET + TEXT))
     filled.get(unet)
     filled.get(vae)
     filled.get(unet)
@@ -93,9 +96,9 @@ def test_a_model_is_released_when_its_user_fails(library: Library, described: De
 
 def test_a_text_encoder_comes_with_its_tokenizer(library: Library, described: Described) -> None:
     text = pool(library, 10**9).text(refs(described)[2])
-    # "red" is a word of the starter's vocabulary: vocab.json says 643 for "red</w>"
-    assert text.tokenizer.encode("red", add_special_tokens=False) == [643]
-    assert (text.length, text.has_projection) == (40, False)
+    # a word of the starter's vocabulary
+    assert text.tokenizer.encode("red", add_special_tokens=False) == [VOCABULARY["red</w>"]]
+    assert (text.length, text.has_projection) == (LENGTH, False)
 
 
 def test_a_model_comes_in_the_dtype_of_the_pool(library: Library, described: Described) -> None:

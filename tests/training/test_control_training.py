@@ -30,6 +30,7 @@ from studio.values import CONTROLNET, Dataset, ModelFolder, Scenes, Trained
 from tests.bench import fresh
 from tests.controlnets import controlled, write_picture
 from tests.diffusion.test_parity import COMMON, SEED, components, graph_of
+from tests.starter import WIDTH
 from tests.training.pictures import fill
 from tests.training.tasks import Quiet, plan_of, tuning
 from tests.training.tiny import Studio
@@ -72,7 +73,7 @@ def test_before_the_first_step_the_network_paints_as_without_it(studio: Studio) 
     task = Controlling(plan_of(studio, made), ctx, Origin())
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 4, 8, 8, generator=generator)
-    text = torch.randn(2, 7, 128, generator=generator)
+    text = torch.randn(2, 7, WIDTH, generator=generator)
     hint = torch.rand(2, 3, 64, 64, generator=generator)
     t = torch.tensor([10, 700])
     with torch.no_grad():

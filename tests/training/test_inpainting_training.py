@@ -25,6 +25,7 @@ from studio.training.holes import holes
 from studio.training.inpainting import Inpainting
 from studio.training.task import Origin
 from studio.values import Latents, ModelFolder
+from tests.starter import WIDTH
 from tests.training.tasks import Quiet, plan_of, tuning
 from tests.training.tiny import Studio, same
 
@@ -93,7 +94,7 @@ def test_before_the_first_step_it_paints_as_the_base_whatever_the_mask(studio: S
     base = Denoising(plan_of(studio, tuning("train_diffusion")), ctx, Origin())
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 4, 8, 8, generator=generator)
-    text = {"encoder_hidden_states": torch.randn(2, 7, 128, generator=generator)}
+    text = {"encoder_hidden_states": torch.randn(2, 7, WIDTH, generator=generator)}
     t = torch.tensor([10, 700])
     with torch.no_grad():
         around = [torch.randn(2, 5, 8, 8, generator=generator) for _ in range(2)]

@@ -44,6 +44,7 @@ from studio.values import (
     PictureFiles,
 )
 from tests.bench import linked, with_node
+from tests.starter import WIDTH
 from tests.training.test_classifier_training import colours
 from tests.training.tiny import TYPES, Studio
 
@@ -213,7 +214,7 @@ def test_text_and_class_are_read_side_by_side(studio: Studio) -> None:
     """One step: the scheduler's of what the network predicts of (empty, none) and (prompt, class)."""
     data: dict[str, Any] = {"size": 16, "count": 12, "style": "flat"}
     graph = with_node(Graph(), "data", "scene_painter", {}, **data)
-    shape: dict[str, Any] = {"channels": [8, 16], "head_width": 8, "text_width": 128}
+    shape: dict[str, Any] = {"channels": [8, 16], "head_width": 8, "text_width": WIDTH}
     graph = with_node(graph, "unet", "new_unet", {"dataset": "data.dataset"}, **shape)
     graph = with_node(graph, "words", "load_text_encoder", {})
     inputs = {

@@ -16,6 +16,7 @@ from studio.models.library import Library
 from studio.models.saving import save_model as save
 from studio.store import Store
 from studio.values import LORA, Latents, ModelFolder
+from tests.starter import WIDTH
 from tests.training.tiny import Studio
 
 
@@ -128,7 +129,7 @@ def test_a_lora_acts_while_it_is_learned_as_it_does_when_it_is_loaded(studio: St
         weight.data.copy_(weights(studio, made)[name])
     added = lora.sums(plain, component, [(library.component(described.ref), 1.0)])
     lora.write(plain, lora.originals(plain, added), added)
-    x, text, t = torch.randn(1, 4, 8, 8), torch.randn(1, 7, 128), torch.tensor([500])
+    x, text, t = torch.randn(1, 4, 8, 8), torch.randn(1, 7, WIDTH), torch.tensor([500])
     with torch.no_grad():
         one = plain(x, t, text, return_dict=False)[0]
         other = beside(x, t, text, return_dict=False)[0]

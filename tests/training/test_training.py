@@ -27,6 +27,7 @@ from studio.store import Store
 from studio.training.recipe import Rates, blocks
 from studio.values import Image, Model, ModelFolder
 from studio.workflow import Workflow
+from tests.starter import WIDTH
 from tests.training.pictures import fill
 from tests.training.tiny import TYPES, Studio, graph, same
 
@@ -279,7 +280,7 @@ def test_a_training_goes_on_under_other_looks(studio: Studio) -> None:
 
 def test_a_network_learns_to_follow_captions_in_the_latents_of_a_vae(studio: Studio) -> None:
     made = graph(steps=3)
-    made = made.set("data", size=64).set("unet", text_width=128)
+    made = made.set("data", size=64).set("unet", text_width=WIDTH)
     made = made.add(Node(NodeId("starter"), "load_model", params={}))
     for output, target in (("vae", "unet"), ("vae", "train"), ("text_encoder", "train")):
         made = made.connect("starter", output, target, output)
