@@ -135,13 +135,13 @@ def test_models_are_listed_found_and_added_with_their_loader(
     library.set_models(
         [
             OfferedModel("photo"),
-            OfferedModel("edges", "load_controlnet"),
+            OfferedModel("contours", "load_controlnet"),
             OfferedModel("brushwork", "load_lora"),
         ]
     )
     assert library.model.rowCount(find(library, "Models on disk")) == 3
     for name, added in (
-        ("edges", ["load_controlnet", {"model": "edges"}]),
+        ("contours", ["load_controlnet", {"model": "contours"}]),
         ("brushwork", ["load_lora", {"lora": "brushwork"}]),
     ):
         library.search.clear()
