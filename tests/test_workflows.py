@@ -45,11 +45,11 @@ def test_a_shipped_workflow_paints_a_picture_with_its_workflow_inside(
 ) -> None:
     monkeypatch.setenv("STUDIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDIO_MODELS", str(tmp_path / "models"))
-    # where the program ships one of that name, it is that one which is found
-    write_upscaler(tmp_path / "models" / "starter-upscaler")
-    write_classifier(tmp_path / "models" / "starter-classifier")
-    write_inpainter(tmp_path / "models" / "starter-inpainting")
-    starter_controlnet(1).save_pretrained(tmp_path / "models" / "starter-scribble")
+    # as the trainings make them
+    write_upscaler(tmp_path / "models" / "train-upscaler")
+    write_classifier(tmp_path / "models" / "train-classifier")
+    write_inpainter(tmp_path / "models" / "train-inpainting")
+    starter_controlnet(1).save_pretrained(tmp_path / "models" / "train-scribble")
     fewer = ["--set", "scheduler.steps=4"]
     assert main(["run", str(path), *fewer, "--output", str(tmp_path / "out"), "--json"]) == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
