@@ -673,8 +673,8 @@ def test_a_trajectory_has_the_state_before_the_first_step_and_after_each(real: R
     sigmas = told["sigmas"]
     assert isinstance(sigmas, list)
     assert sorted(sigmas, reverse=True) == sigmas
-    # its DDIM ends at the first alpha of the scaled linear schedule, 1 - 0.00085
-    assert sigmas[-1] == pytest.approx((0.00085 / 0.99915) ** 0.5, rel=1e-4)
+    # its DDIM ends at the picture itself
+    assert sigmas[-1] == 0
     first = real.ear.wait(event="state", request=request, step=0)
     assert first["x_0"] is None
     # 128 px are 16 latents a side; in the end hardly more is left than the prediction

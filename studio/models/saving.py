@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,8 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
     names = trained.configs.keys() | trained.files.keys()
     is_whole = names >= _WHOLE
     index: dict[str, Json] = {
-        "_class_name": "StableDiffusionPipeline" if is_whole else "DiffusionPipeline"
+        "_class_name": "StableDiffusionPipeline" if is_whole else "DiffusionPipeline",
+        **_written_by(),
     }
     if is_whole:
         index |= {
@@ -125,9 +127,11 @@ def _write_component(part: Path, name: str, made: ModelFolder, trained: Trained)
     is_foreign = name in _TRANSFORMERS
     config = trained.configs[name]
     file = "scheduler_config.json" if name == "scheduler" else "config.json"
-    _write_json(
-        part / file, {k: v for k, v in config.items() if not is_foreign or k != "_class_name"}
-    )
+    if is_foreign:
+        config = {name: value for name, value in config.items() if name != "_class_name"}
+    else:
+        config = {**config, **_written_by()}
+    _write_json(part / file, config)
     if name in trained.weights:
         weights = dict(_stored(trained.weights[name], made.dtype))
         file = "model" if is_foreign else "diffusion_pytorch_model"
@@ -138,6 +142,11 @@ def _write_card(folder: Path, made: ModelFolder, trained: Trained) -> None:
     card = _card(made, trained)
     (folder / "README.md").write_text(_told(card), encoding="utf-8")
     _write_json(folder / CARD, card)
+
+
+def _written_by() -> dict[str, Json]:
+    # some of diffusers' pipelines load no network that does not say it
+    return {"_diffusers_version": version("diffusers")}
 
 
 def _library_of(component: str, is_foreign: bool) -> str:
