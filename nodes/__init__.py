@@ -46,6 +46,7 @@ from nodes.model import (
     load_text_encoder,
     load_unet,
     load_vae,
+    save_model,
 )
 from nodes.noise import noise_source, noise_variation
 from nodes.output import image_grid, preview, save_animation, save_image
@@ -57,18 +58,14 @@ from nodes.schedule import (
     scheduler,
 )
 from nodes.text import prompt_mix, prompt_schedule, prompt_window, text_encoder
-from nodes.training import (
-    TrainDiffusion,
-    TrainLora,
-    new_text_encoder,
-    new_unet,
-    save_model,
-)
+from nodes.training import TrainDiffusion
 from nodes.training_classifier import TrainClassifier
 from nodes.training_control import TrainControlNet
 from nodes.training_data import dataset_pictures, picture_folder, scene_painter
 from nodes.training_embedding import TrainEmbedding
 from nodes.training_inpainting import TrainInpainting
+from nodes.training_lora import TrainLora
+from nodes.training_networks import new_text_encoder, new_unet
 from nodes.training_upscaling import TrainUpscaler
 from nodes.training_vae import TrainVae, new_vae
 from nodes.upscaling import low_resolution

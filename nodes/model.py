@@ -1,15 +1,26 @@
-"""Models by name: checkpoints and their parts."""
+"""Models by name: checkpoints and their parts, loaded and saved."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar, cast
 
-from studio.errors import ModelError
-from studio.graph import NodeKind, Value
-from studio.registry import ModelName, Output, Planning, node
-from studio.values import Classifier, ControlNet, Described, Inversion, Model, TextEncoder, Vae
+from studio.errors import GraphError, ModelError
+from studio.graph import NodeKind, Ref, Value
+from studio.keys import digest as digest_of
+from studio.registry import Choice, ModelName, Output, Planning, node
+from studio.values import (
+    Classifier,
+    ControlNet,
+    Described,
+    Inversion,
+    Model,
+    ModelFolder,
+    TextEncoder,
+    Trained,
+    Vae,
+)
 
 V = TypeVar("V", bound=Value)
 
@@ -187,3 +198,46 @@ def load_embedding(
         )
     word = word.strip() or PurePath(embedding).name.removesuffix(".safetensors")
     return replace(text_encoder, words=(*text_encoder.words, (word, found.ref)))
+
+
+@node(
+    "save_model",
+    version=1,
+    category="training",
+    kind=NodeKind.DESCRIBE,
+    is_output=True,
+    aliases=("save_checkpoint", "export_model"),
+)
+def save_model(
+    ctx: Planning,
+    trained: Trained,
+    vae: Vae | None,
+    name: str = "my-model",
+    dtype: Annotated[str, Choice("float16", "bfloat16", "float32")] = "float16",
+    replace: bool = False,
+) -> Annotated[ModelFolder, Output("folder")]:
+    """Write a trained model into the model library, as a folder in diffusers' layout that load_unet finds by its name.
+
+    A LoRA becomes a file that load_lora finds. A card (README.md and card.json in the folder, metadata in the file)
+    says how the model was trained. A model of that name from another training is in the way: this shows before
+    anything runs.
+
+      trained: What a training gives.
+      vae: Written beside it, so that the folder is whole.
+      name: In the library; folders are written with /.
+      dtype: What the weights are stored in; float16 halves the file.
+      replace: Overwrite another model of that name.
+      folder: The model's folder.
+    """
+    # while planning, a result is the reference to it
+    result = cast("Ref", trained)
+    if vae is not None and vae.ref.result is not None:
+        raise GraphError(
+            "", "vae", "is trained in this graph", remedy="save it by a node of its own"
+        )
+    key = result.key if vae is None else digest_of([result.key, vae.ref.digest])
+    try:
+        ctx.models.refuse_new(name, key, is_replacing=replace)
+    except ModelError as error:
+        raise error.located(".name") from error.__cause__
+    return ModelFolder(name, result, key, dtype, replace, vae.ref if vae else None)

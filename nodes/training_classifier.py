@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, cast
 
-from nodes.training import (
+from nodes.training_frame import (
     MOST_STEPS,
     Taught,
     betas_of,
     chain_of,
     check_vae,
     refuse_size,
-    refuse_widths,
 )
+from nodes.training_networks import refuse_widths
 from studio.errors import GraphError
 from studio.graph import Json, Key, Ref, Value
 from studio.registry import Chain, Choice, Context, Numbers, Planning, Range, Seed, node

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from nodes.training import MOST_STEPS, Taught, chain_of, plan_of
+from nodes.training_frame import MOST_STEPS, Taught, chain_of, plan_of
 from studio.errors import GraphError
 from studio.registry import Chain, Choice, Context, Numbers, Planning, Range, Seed, node
 from studio.training.recipe import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from nodes.training import AdditionTraining, Taught, chain_of, plan_of
+from nodes.training_frame import AdditionTraining, Taught, chain_of, plan_of
 from studio.errors import GraphError
 from studio.registry import Chain, Choice, Context, Planning, Range, Seed, node
 from studio.training.recipe import PRECISIONS, NewWord, Rates, Recipe, target_of

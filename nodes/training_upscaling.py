@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, cast
 
-from nodes.training import Taught, Training, chain_of, plan_of
+from nodes.training_frame import Taught, Training, chain_of, plan_of
 from studio.errors import GraphError
 from studio.graph import Json, Key, Ref, Value
 from studio.keys import digest

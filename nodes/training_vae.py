@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, NamedTuple, cast
 
-from nodes.training import Taught
+from nodes.training_frame import Taught
 from studio.errors import GraphError, NodeError
 from studio.graph import Json, Key, NodeKind, Ref, Value
 from studio.keys import digest

@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 
 from nodes.labels import class_label
-from nodes.training import new_unet
+from nodes.training_networks import new_unet
 from studio.errors import GraphError, NodeError
 from studio.events import Failed
 from studio.facts import Facts
