@@ -120,7 +120,7 @@ def refuse_widths(
     version=1,
     category="training",
     kind=NodeKind.DESCRIBE,
-    aliases=("clip", "tokenizer", "untrained"),
+    aliases=("tokenizer", "untrained"),
 )
 def new_text_encoder(
     width: Annotated[int, Range(16, 4096, 16)] = 128,

@@ -46,6 +46,13 @@ def test_every_template_says_what_it_is_for() -> None:
     assert [one.path.name for one in offered if not one.about] == []
 
 
+def test_templates_begin_with_what_to_begin_with_and_end_with_trainings() -> None:
+    found = [one.path.stem for one in templates(resource().parent / "workflows")]
+    assert found[:3] == ["text-to-image", "image-to-image", "inpaint"]
+    are_trainings = [name.startswith("train-") for name in found]
+    assert are_trainings == sorted(are_trainings)
+
+
 def test_recent_files_are_cards_with_their_folder_and_a_sketch(
     desk: Desk, files: list[Path], qtbot: QtBot
 ) -> None:

@@ -37,6 +37,8 @@ _TEMPLATE = QSize(248, 218)
 _RECENT = QSize(178, 158)
 _GAP = 16
 _MOST_WIDE = 1330
+_FIRST = ("text-to-image", "image-to-image", "inpaint")
+"""Templates to begin with, by file name."""
 _NODE = QSize(220, 150)
 """About the size of a node of the canvas, for the sketch of a graph."""
 
@@ -54,12 +56,18 @@ class Offer:
 
 
 def templates(folder: Path) -> list[Offer]:
-    """The workflows of a folder by title, text-to-image first; files that cannot be read are left out.
+    """The workflows of a folder: to begin with first, then others by title, trainings last.
 
-    A thumbnail is ``thumbnails/NAME.png`` (or ``.webp``) beside them.
+    Files that cannot be read are left out. A thumbnail is ``thumbnails/NAME.png`` (or ``.webp``) beside them.
     """
     found = [one for path in sorted(folder.glob("*.json")) if (one := _template(path))]
-    return sorted(found, key=lambda one: (one.path.stem != "text-to-image", one.title))
+    return sorted(found, key=_rank)
+
+
+def _rank(offer: Offer) -> tuple[int, bool, str]:
+    name = offer.path.stem
+    place = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    return place, name.startswith("train-"), offer.title
 
 
 def _template(path: Path) -> Offer | None:
