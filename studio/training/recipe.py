@@ -279,7 +279,7 @@ def scheduler_config(target: str, betas: tuple[float, ...] | None) -> dict[str, 
         "timestep_spacing": "trailing",
         "clip_sample": False,
         "set_alpha_to_one": True,
-        "steps_offset": 0,
+        "steps_offset": 1,
     }
     if betas is None:
         return config
