@@ -669,7 +669,7 @@ def test_ctrl_h_hides_the_sockets_that_nothing_needs_and_says_how_many(hand: Han
     assert sockets(hand, "denoise") == inputs | {"latents"}
     item = hand.canvas.content.nodes[NodeId("denoise")]
     assert item.rect.height() < height.height()
-    assert item.layout.unused == len(hand.canvas.content.hidden_sockets()[NodeId("denoise")]) == 5
+    assert item.layout.unused == len(hand.canvas.content.hidden_sockets()[NodeId("denoise")]) == 7
     link = hand.canvas.content.links[NodeId("decode"), "latents"]
     assert link.start == item.socket_pos("latents", is_output=True)
     hand.click(hand.row("denoise", "⋯"))
@@ -712,7 +712,7 @@ def test_hidden_sockets_that_fit_show_while_a_link_is_dragged_and_take_it(tidy: 
     assert tidy.graph.node("denoise").inputs["latents"] == Link(NodeId("encode"), "latents")
     item = tidy.canvas.content.nodes[NodeId("denoise")]
     assert item.layout.socket("latents", is_output=False) is not None
-    assert item.layout.unused == 4
+    assert item.layout.unused == 6
 
 
 def test_hidden_sockets_go_again_when_a_drag_is_given_up(tidy: Hand) -> None:
