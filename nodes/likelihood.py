@@ -155,7 +155,7 @@ def _told(
 
         reader = FixedReader(text_encoder, torch.device(ctx.pool.device))
         captions = [feed.examples.caption(index) for index in indices]
-        told["encoder_hidden_states"] = reader.read(captions, ctx).to(dtype)
+        told["encoder_hidden_states"] = reader.read(captions, ctx).hidden.to(dtype)
     return told
 
 

@@ -68,7 +68,7 @@ class TrainDiffusion(Taught):
       network: A new network to begin with.
       model: A trained network to go on with, in place of a new one.
       vae: Learn its latents in place of pixels.
-      text_encoder: Learn to follow captions, as this encoder reads them; it stays as it is.
+      text_encoder: Learn to follow captions, as this encoder reads them; it stays as it is unless learn_text is on.
       new_text: A new text encoder, which learns to read captions together with a new network.
       betas: Variance schedule; by default that of the model, or linear from 0.0001 to 0.02 (Ho et al. 2020).
       validation: Pictures that are not learned, to measure by.
@@ -84,6 +84,7 @@ class TrainDiffusion(Taught):
       prior_weight: How much the prior's pictures count (DreamBooth's prior preservation: Ruiz et al. 2023).
       min_snr: Cap on the weight of easy timesteps (Hang et al. 2023); 5 in the paper, 0 is off.
       caption_dropout: Share of captions and labels left out, so that guidance has an unconditional half.
+      learn_text: The text_encoder learns along, and save_model writes both; by default it stays as it is.
       optimizer: AdamW, or Muon for matrices and AdamW for the rest.
       weight_decay: Pull of the weights towards 0.
       clip: Largest norm of the gradients; 0 is no limit.
@@ -124,6 +125,7 @@ class TrainDiffusion(Taught):
         prior_weight: Annotated[float, Range(0, 100)] = 1.0,
         min_snr: Annotated[float, Range(0, 100)] = 0.0,
         caption_dropout: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+        learn_text: bool = False,
         optimizer: Annotated[str, Choice(*OPTIMIZERS)] = "adamw",
         weight_decay: Annotated[float, Range(0, 10)] = 0.01,
         clip: Annotated[float, Range(0, 1000)] = 1.0,
@@ -160,7 +162,16 @@ class TrainDiffusion(Taught):
             validate_every=validate_every,
         )
         plan = plan_of(
-            recipe, dataset, network, model, vae, text_encoder, new_text, betas, validation
+            recipe,
+            dataset,
+            network,
+            model,
+            vae,
+            text_encoder,
+            new_text,
+            betas,
+            validation,
+            learns_text=learn_text,
         )
         plan = with_prior(plan, prior, prior_weight)
         uses = {}

@@ -132,9 +132,6 @@ def _check(model: Model, text_encoder: TextEncoder, word: str, caption: str) -> 
     if model.ref.result is not None:
         remedy = "save it by save_model, and load it by its name"
         raise GraphError("", "model", "is trained in this graph", remedy=remedy)
-    if len(text_encoder.refs) > 1 or (model.blocks is not None and model.blocks.addition):
-        what = "reads by several text encoders, which is not supported"
-        raise GraphError("", "model", what, remedy="load a model with one")
     if text_encoder.words or any(ref.patches for ref in text_encoder.refs):
         what = "has LoRAs or words of its own, which a training would not see"
         raise GraphError("", "text_encoder", what, remedy="link the model's")

@@ -115,6 +115,8 @@ def plan_of(
     new_text: NewTextEncoder | None,
     betas: Betas | None,
     validation: Dataset | None,
+    *,
+    learns_text: bool = False,
 ) -> Plan:
     """What is trained, checked for whether it fits together; raises GraphError naming the port."""
     if (network is None) == (model is None):
@@ -137,6 +139,8 @@ def plan_of(
     check_vae(channels, model.downscale if model else 0, vae)
     reads_text = model.blocks is not None if model else "cross_attention_dim" in config
     _check_text(config, model, reads_text, text_encoder, new_text)
+    if learns_text:
+        _check_learner(text_encoder)
     if reads_text and not dataset.has_captions:
         raise GraphError(
             "",
@@ -166,6 +170,7 @@ def plan_of(
         latent_size=dataset.size // (vae.downscale if vae else 1),
         vae=vae,
         text_encoder=text_encoder,
+        learns_text=learns_text,
         new_text=new_text,
         validation=validation,
         label_count=len(labels.names) + 1 if labels else 0,
@@ -263,6 +268,19 @@ def _check_text(
             f"is {new_text.width} wide, and the network reads text of width {width}",
             remedy="give new_unet that text_width",
         )
+
+
+def _check_learner(encoder: TextEncoder | None) -> None:
+    """Raise GraphError if there is no text encoder of a model that could learn."""
+    if encoder is None:
+        what = "asks a text encoder of a model to learn, and none is linked"
+        raise GraphError("", "learn_text", what, remedy="link one, or turn this off")
+    if len(encoder.refs) != 1 or encoder.refs[0].component != "text_encoder":
+        what = "is for models that read by one CLIP text encoder"
+        raise GraphError("", "learn_text", what, remedy="turn it off")
+    if encoder.words:
+        what = "has learned words, which this training would not see"
+        raise GraphError("", "text_encoder", what, remedy="link the encoder without them")
 
 
 def _config(network: Network | None) -> Mapping[str, Json]:

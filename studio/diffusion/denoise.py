@@ -300,9 +300,9 @@ def _conditioning(
         lane = cast("Noise", spec.unhashed["noise"])
         extra["added_cond_kwargs"] = {
             "text_embeds": pooled.to(latents.device, dtype),
-            "time_ids": _time_ids(lane, cast("str", spec.unhashed["family"]), len(prompts)).to(
-                latents.device, dtype
-            ),
+            "time_ids": time_ids(
+                lane.height, lane.width, cast("str", spec.unhashed["family"]), len(prompts)
+            ).to(latents.device, dtype),
         }
     return extra
 
@@ -318,9 +318,12 @@ def _padded(prompt: Embedding, length: int) -> Tensor:
     return torch.cat([hidden, tail.repeat(1, repeats, 1)[:, :missing]], dim=1)
 
 
-def _time_ids(lane: Noise, family: str, count: int) -> Tensor:
-    """SDXL's size conditioning (Podell et al. 2023, section 2.2): original size, crop origin, target size."""
-    size = [lane.height, lane.width]
+def time_ids(height: int, width: int, family: str, count: int) -> Tensor:
+    """SDXL's size conditioning (Podell et al. 2023, section 2.2) of whole pictures, in pixels: float32 [count, 6].
+
+    Original size, crop origin, target size; for the refiner [count, 5], with an aesthetic score of 6 as target.
+    """
+    size = [height, width]
     ids = [*size, 0, 0, 6.0] if family.endswith("refiner") else [*size, 0, 0, *size]
     return torch.tensor([ids], dtype=torch.float32).repeat(count, 1)
 

@@ -295,7 +295,8 @@ def _read(
 ) -> tuple[Tensor, Tensor | None]:
     """One window: hidden states float32 [1, T, D], and the projection float32 [1, P] where the encoder has one."""
     ids = torch.tensor([window.tokens], device=device)
-    states, projected = states_of(text, ids, clip_skip, is_penultimate, words)
+    with torch.inference_mode():
+        states, projected = states_of(text, ids, clip_skip, is_penultimate, words)
     # a clone made outside inference_mode may enter autograd; the states get theirs when the windows are joined
     return states.float().cpu(), None if projected is None else projected.float().cpu().clone()
 
@@ -305,7 +306,7 @@ def states_of(
 ) -> tuple[Tensor, Tensor | None]:
     """Windows of tokens, int64 [B, T] on the encoder's device, as it reads them: hidden states, projection.
 
-    Inference tensors [B, T, D] and [B, P] (where the encoder has a projection), on its device and in its dtype.
+    Tensors [B, T, D] and [B, P] (where the encoder has a projection), on its device and in its dtype.
     """
     encoder = cast("Any", text.encoder)  # transformers declares no types that hold for both classes
     layers: int = encoder.config.num_hidden_layers
@@ -322,16 +323,16 @@ def states_of(
     known = (
         words.known(encoder.get_input_embeddings(), ids) if words else contextlib.nullcontext(ids)
     )
-    with torch.inference_mode(), known as shown:
+    with known as shown:
         output = encoder(shown, attention_mask=mask, output_hidden_states=True)
-        if is_penultimate:
-            states = output.hidden_states[-(clip_skip + 2)]
-        elif clip_skip == 0:
-            states = output.last_hidden_state
-        else:
-            inner = getattr(encoder, "text_model", encoder)
-            states = inner.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
-        return states, output.text_embeds if text.has_projection else None
+    if is_penultimate:
+        states = output.hidden_states[-(clip_skip + 2)]
+    elif clip_skip == 0:
+        states = output.last_hidden_state
+    else:
+        inner = getattr(encoder, "text_model", encoder)
+        states = inner.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
+    return states, output.text_embeds if text.has_projection else None
 
 
 def weighted_states(states: Tensor, window: Window) -> Tensor:

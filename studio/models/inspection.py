@@ -223,8 +223,10 @@ def _embedding(header: Header) -> _Finding | None:
     names = header.tensors
     widths = {192: "starter", 768: "sd1", 1024: "sd2"}
     part = ("embedding",)
-    if names.keys() == {"clip_l", "clip_g"} and header.side("clip_g", -1) == 1280:
-        return _Finding(Kind.EMBEDDING, "original", "sdxl", part)
+    if names.keys() == {"clip_l", "clip_g"}:
+        # those of trainings of ours may be for encoders of any width
+        is_known = header.side("clip_g", -1) == 1280 or CARD in header.metadata
+        return _Finding(Kind.EMBEDDING, "original", "sdxl", part) if is_known else None
     if "emb_params" in names and len(names) <= 2:
         family = widths.get(header.side("emb_params", -1))
         return _Finding(Kind.EMBEDDING, "original", family, part) if family else None

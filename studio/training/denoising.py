@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from studio.diffusion import noise
+from studio.diffusion.denoise import time_ids
 from studio.errors import NodeError
 from studio.registry import Context
 from studio.training import objective
@@ -47,8 +48,9 @@ _PRIOR = 2**41
 _BANDS = 4
 """Quarters of the timesteps that validation tells apart."""
 
-Told = Mapping[str, Tensor]
-"""What a network is told beside the noisy signal and the timestep, by the name of the argument."""
+Told = Mapping[str, Any]
+"""What a network is told beside the noisy signal and the timestep: tensors by the name of the argument, and for the XL
+family several of them under one."""
 
 
 class Denoising(Task):
@@ -96,11 +98,15 @@ class Denoising(Task):
 
     def _reading(self, origin: Origin, ctx: Context) -> Reader | None:
         plan = self.plan
-        if plan.text_encoder is not None:
+        if plan.text_encoder is not None and not plan.learns_text:
             return FixedReader(plan.text_encoder, self.device)
-        if plan.new_text is None:
+        if plan.text_encoder is not None:
+            (ref,) = plan.text_encoder.refs
+            weights = None if origin.frozen is None else origin.weights(TEXT_ENCODER)
+            reader = LearningReader.known(ctx.pool.library.component(ref), weights, self.device)
+        elif plan.new_text is None:
             return None
-        if origin.frozen is None:
+        elif origin.frozen is None:
             reader = LearningReader.new(
                 plan.new_text, self.feed.examples, self.recipe.seed, self.device
             )
@@ -178,7 +184,7 @@ class Denoising(Task):
         positions: Sequence[int | None],
         number: int | None,
         ctx: Context,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """What the network is told of some pictures; a share of it is left out where ``number`` gives the chance.
 
         ``seen``: the pictures, where they were looked at.
@@ -189,7 +195,7 @@ class Denoising(Task):
             draws = noise.generator(self.recipe.seed, _DROPOUT - number)
             kept = (torch.rand(count, generator=draws) >= self.recipe.caption_dropout).tolist()
         examples = feed.examples
-        told: dict[str, Tensor] = {}
+        told: dict[str, Any] = {}
         if self.plan.label_count:
             is_told = torch.tensor(kept, device=self.device)
             none = self.plan.label_count - 1
@@ -200,8 +206,21 @@ class Denoising(Task):
             self._caption(examples, i, at) if is_kept else ""
             for i, at, is_kept in zip(indices, positions, kept, strict=True)
         ]
+        return told | self._read(captions, ctx)
+
+    def _read(self, captions: Sequence[str], ctx: Context) -> dict[str, Any]:
+        """Captions as the network is told of them; their pictures are whole, and as large as the data set's."""
+        plan = self.plan
+        assert self._reader is not None, "captions are told where there is somebody to read them"
         with self.mixed():
-            return {**told, "encoder_hidden_states": self._reader.read(captions, ctx)}
+            hidden, pooled = self._reader.read(captions, ctx)
+        if pooled is None:
+            return {"encoder_hidden_states": hidden}
+        assert plan.text_encoder is not None, "models of the XL family bring their encoders"
+        side, family = plan.dataset.size, plan.text_encoder.family
+        sizes = time_ids(side, side, family, len(captions)).to(self.device)
+        added = {"text_embeds": pooled, "time_ids": sizes}
+        return {"encoder_hidden_states": hidden, "added_cond_kwargs": added}
 
     def _caption(self, examples: Examples, index: int, position: int | None) -> str:
         """What is read of a picture."""
@@ -234,15 +253,15 @@ class Denoising(Task):
         ).cpu()
         return decoded(plan.vae, found, ctx)
 
-    def _untold(self, count: int, ctx: Context) -> dict[str, Tensor]:
+    def _untold(self, count: int, ctx: Context) -> dict[str, Any]:
         """What guidance leads away from; nothing where the network reads neither text nor labels."""
-        untold: dict[str, Tensor] = {}
+        untold: dict[str, Any] = {}
         if self.plan.label_count:
             none = self.plan.label_count - 1
             untold["class_labels"] = torch.full((count,), none, device=self.device)
         if self._reader is None:
             return untold
-        return {**untold, "encoder_hidden_states": self._reader.read([""] * count, ctx)}
+        return untold | self._read([""] * count, ctx)
 
     def validate(self, ctx: Context) -> dict[str, float]:
         """The squared error on pictures that are not learned from, in all and by quarter of the timesteps."""

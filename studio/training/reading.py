@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from torch.nn import Module
 
 from studio.diffusion import noise, text
 from studio.graph import Json
-from studio.models.loading import Tokenizer, build, load_trained, trained_network
+from studio.models.loading import Tokenizer, build, load_text, load_trained, trained_network
+from studio.models.parts import Component
 from studio.registry import Context
 from studio.training import vocabulary
 from studio.training.data import Examples
@@ -31,11 +32,20 @@ _SPREAD = 0.4
 """Standard deviation of the first embeddings: words must tell apart before the network can learn to listen."""
 
 
+class Read(NamedTuple):
+    """Captions as a network reads them, on the training's device."""
+
+    hidden: Tensor
+    """[B, T, D]."""
+    pooled: Tensor | None = None
+    """[B, P], for the XL family."""
+
+
 class Reader(Protocol):
     """Reads captions."""
 
-    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
-        """Captions as float32 [B, T, D] on the training's device."""
+    def read(self, captions: Sequence[str], ctx: Context) -> Read:
+        """Captions in one batch."""
 
 
 class _Tokens:
@@ -81,8 +91,8 @@ class FixedReader:
         self._known: dict[str, Embedding] = {}
         self._tokens: _Tokens | None = None
 
-    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
-        """Captions as float32 [B, T, D]."""
+    def read(self, captions: Sequence[str], ctx: Context) -> Read:
+        """Captions, float32."""
         is_plain = len(self._encoder.refs) == 1 and not self._encoder.words
         if self._device.type != "cpu" and is_plain and _EMPHASIS.isdisjoint("".join(captions)):
             return self.together(captions, ctx)
@@ -90,14 +100,18 @@ class FixedReader:
             if caption not in self._known:
                 if len(self._known) >= _KEPT:
                     self._known.clear()
-                self._known[caption] = text.encode(ctx.pool, self._encoder, caption)
-        hidden = [self._known[caption].hidden for caption in captions]
-        length = min(state.shape[1] for state in hidden)
+                found = text.encode(ctx.pool, self._encoder, caption)
+                # some models were trained with zeros where there is no caption
+                self._known[caption] = found if caption else found.empty or found
+        known = [self._known[caption] for caption in captions]
+        length = min(one.hidden.shape[1] for one in known)
         # a caption longer than one window is cut: it would make the whole batch as long
-        return torch.cat([state[:, :length] for state in hidden]).clone().to(self._device)
+        hidden = torch.cat([one.hidden[:, :length] for one in known]).clone().to(self._device)
+        pooled = [one.pooled for one in known if one.pooled is not None]
+        return Read(hidden, torch.cat(pooled).clone().to(self._device) if pooled else None)
 
-    def together(self, captions: Sequence[str], ctx: Context) -> Tensor:
-        """Captions without emphasis, read by one encoder in one batch: float32 [B, T, D]."""
+    def together(self, captions: Sequence[str], ctx: Context) -> Read:
+        """Captions without emphasis, read by one encoder in one batch: float32."""
         (ref,) = self._encoder.refs
         loaded = ctx.pool.text(ref)
         if self._tokens is None:
@@ -106,24 +120,32 @@ class FixedReader:
         different = list(dict.fromkeys(captions))
         places = {caption: place for place, caption in enumerate(different)}
         ids = self._tokens.of(different).to(self._device)
-        with ctx.pool.use(ref):
-            states, _ = text.states_of(loaded, ids, 0, loaded.has_projection)
+        with ctx.pool.use(ref), torch.inference_mode():
+            states, pooled = text.states_of(loaded, ids, 0, loaded.has_projection)
         rows = torch.tensor([places[caption] for caption in captions]).to(self._device)
-        return states.float()[rows].clone()
+        hidden = states.float()[rows].clone()
+        return Read(hidden, None if pooled is None else pooled.float()[rows].clone())
 
 
 class LearningReader:
     """A text encoder that learns with the network: CLIP's architecture (Radford et al. 2021) and its tokenizer."""
 
     def __init__(
-        self, module: Module, config: Mapping[str, Json], files: Mapping[str, str], length: int
+        self,
+        module: Module,
+        config: Mapping[str, Json],
+        files: Mapping[str, str],
+        length: int,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
+        """``tokenizer``: as its ``files`` were loaded; where there is none, it is built of them."""
         self.module = module
         self.config = config
         self.files = files
         """Of the tokenizer, by name."""
         self._length = length
-        self._tokens = _Tokens(vocabulary.build(files, length), length)
+        self._is_own = tokenizer is None
+        self._tokens = _Tokens(tokenizer or vocabulary.build(files, length), length)
         self._device = next(module.parameters()).device
 
     @classmethod
@@ -169,11 +191,25 @@ class LearningReader:
         module = load_trained(component, weights, device=str(device), dtype="float32")
         return cls(module, config, files, int(str(config["max_position_embeddings"])))
 
-    def read(self, captions: Sequence[str], ctx: Context) -> Tensor:
-        """Captions as [B, T, D]; the tokens beyond the encoder's length are cut."""
+    @classmethod
+    def known(
+        cls, component: Component, weights: Mapping[str, Tensor] | None, device: torch.device
+    ) -> LearningReader:
+        """The encoder of a model, which learns further; ``weights``: those that it has by now."""
+        text = load_text(component, device=str(device), dtype="float32")
+        if weights is not None:
+            text.encoder.load_state_dict(weights)
+        config = {"_class_name": component.class_name, **component.config}
+        files = {path.name: path.read_text("utf-8") for path in component.tokenizer}
+        return cls(text.encoder, config, files, text.length, text.tokenizer)
+
+    def read(self, captions: Sequence[str], ctx: Context) -> Read:
+        """Captions; the tokens beyond the encoder's length are cut."""
         tokens = self._tokens.of(captions).to(self._device)
-        return cast("Tensor", cast("Any", self.module)(tokens).last_hidden_state)
+        return Read(cast("Any", self.module)(tokens).last_hidden_state)
 
     def tokenizer_files(self) -> dict[str, str]:
         """All files that a tokenizer's folder holds, by name."""
+        if not self._is_own:
+            return dict(self.files)
         return vocabulary.folder(self.files, self._length)

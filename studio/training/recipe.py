@@ -141,6 +141,8 @@ class Plan:
     latent_size: int
     vae: Vae | None = None
     text_encoder: TextEncoder | None = None
+    learns_text: bool = False
+    """The text encoder learns along."""
     new_text: NewTextEncoder | None = None
     """A text encoder that learns with the network, in place of one that stays as it is."""
     validation: Dataset | None = None
@@ -174,6 +176,8 @@ class Plan:
             recipe |= asdict(self.new_word)
         if self.upscaling is not None:
             recipe |= {"scale": self.upscaling.scale, "noise": self.upscaling.strongest}
+        if self.learns_text and self.text_encoder is not None:
+            recipe |= {"text encoder began with": self.text_encoder.refs[0].digest}
         if self.vae is not None:
             recipe |= {"vae": self.vae.ref.digest}
         if isinstance(self.network, Network):

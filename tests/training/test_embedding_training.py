@@ -115,13 +115,15 @@ def test_the_word_learns_and_nothing_else_does(studio: Studio) -> None:
     task = trainer._task
     reader = task._reader  # type: ignore[attr-defined]  # of an Inversion
     assert isinstance(reader, WordReader)
-    modules = {"network": task.network, "encoder": reader._encoder}  # type: ignore[attr-defined]
+    (listener,) = reader._listeners
+    modules = {"network": task.network, "encoder": listener.text.encoder}  # type: ignore[attr-defined]
     before = {
         f"{name}.{key}": weight.clone()
         for name, module in modules.items()
         for key, weight in module.state_dict().items()
     }
-    first = reader.vectors.detach().clone()
+    (vectors,) = reader.vectors
+    first = vectors.detach().clone()
     for _ in range(3):
         trainer.step(0.05, here)
     for name, module in modules.items():
@@ -129,7 +131,7 @@ def test_the_word_learns_and_nothing_else_does(studio: Studio) -> None:
             assert torch.equal(weight, before[f"{name}.{key}"]), key
         assert all(weight.grad is None for weight in module.parameters())
     assert task.learned.keys() == {"embedding.vectors"}
-    assert (reader.vectors - first).abs().min(1).values.gt(0).all()
+    assert (vectors - first).abs().min(1).values.gt(0).all()
 
 
 def test_it_begins_as_the_initial_word(studio: Studio) -> None:
@@ -208,11 +210,11 @@ def test_the_word_is_read_while_it_learns_as_when_it_is_loaded(studio: Studio) -
     assert found is not None
     here = Alone(library(studio))
     encoder = replace(starter(studio), words=((WORD, found.ref),))
-    reader = WordReader(here.pool.text(encoder.refs[0]), NewWord(WORD, "", 2, "{word}"), 0)
-    reader.vectors.data.copy_(vectors(studio, made))
+    reader = WordReader([here.pool.text(encoder.refs[0])], NewWord(WORD, "", 2, "{word}"), 0)
+    reader.vectors[0].data.copy_(vectors(studio, made))
     for caption in ("a <mill> by the sea", WORD, "no such word", "<mill>, <MILL> at night"):
         loaded = encode(here.pool, encoder, caption).hidden
-        torch.testing.assert_close(reader.read([caption], here), loaded, rtol=0, atol=1e-6)
+        torch.testing.assert_close(reader.read([caption], here).hidden, loaded, rtol=0, atol=1e-6)
 
 
 def test_stock_diffusers_reads_the_file(studio: Studio) -> None:

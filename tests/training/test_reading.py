@@ -22,7 +22,7 @@ def test_captions_read_in_one_batch_are_those_that_are_read_as_prompts(tmp_path:
         encoder = ctx.pool.library.describe("starter").text_encoder
         assert encoder is not None
         reader = FixedReader(encoder, torch.device("cpu"))
-        together = reader.together(CAPTIONS, ctx)
+        together = reader.together(CAPTIONS, ctx).hidden
         alone = [text.encode(ctx.pool, encoder, caption).hidden for caption in CAPTIONS]
     length = together.shape[1]
     # what is longer than one window is cut
@@ -37,7 +37,7 @@ def test_what_is_read_may_enter_a_graph_of_gradients(tmp_path: Path) -> None:
         ctx = Quiet(Studio(store, tmp_path))
         encoder = ctx.pool.library.describe("starter").text_encoder
         assert encoder is not None
-        hidden = FixedReader(encoder, torch.device("cpu")).together(["a boat"], ctx)
+        hidden = FixedReader(encoder, torch.device("cpu")).together(["a boat"], ctx).hidden
     weight = torch.ones(hidden.shape[-1], requires_grad=True)
     torch.autograd.backward((hidden * weight).sum())
     assert weight.grad is not None

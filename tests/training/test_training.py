@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,18 @@ import torch
 
 from studio.delivery import Delivery
 from studio.engine import Cancel
-from studio.errors import ModelError, NodeError, StudioError
+from studio.errors import GraphError, ModelError, NodeError, StudioError
 from studio.events import Event, Failed, Measured, Preview, Step
 from studio.graph import Graph, Node, NodeId
 from studio.models.library import Library
+from studio.models.pool import Pool
 from studio.models.saving import save_model as save
 from studio.numerics import choose
 from studio.plan import key_graph, outlook
+from studio.resources import resource
 from studio.store import Store
 from studio.training.recipe import Rates, blocks
-from studio.values import Image, Model, ModelFolder
+from studio.values import Image, Model, ModelFolder, TextEncoder
 from studio.workflow import Workflow
 from tests.starter import WIDTH
 from tests.training.pictures import fill
@@ -579,3 +581,112 @@ def test_with_its_vae_it_is_a_whole_pipeline_that_diffusers_loads(
     words = pipeline.tokenizer.tokenize(caption)
     assert words[0] == "a</w>"
     assert len(pipeline.tokenizer) <= 600
+
+
+# --- a text encoder of a model that learns further
+
+
+def further(**train: object) -> Graph:
+    """The starter goes on learning, its network and its text encoder."""
+    made = graph(**{"steps": 5, "learn_text": True, **train}).remove("unet").set("data", size=64)
+    made = made.add(Node(NodeId("starter"), "load_model", params={}))
+    for port in ("model", "vae", "text_encoder"):
+        made = made.connect("starter", port, "train", port)
+    return made
+
+
+def test_a_models_text_encoder_learns_further_on_demand_and_resumes_bit_for_bit(
+    studio: Studio,
+) -> None:
+    made = further()
+    cancel = Cancel()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 4:
+            cancel.set()
+
+    studio.run(made, cancel=cancel, listen=stop)
+    assert studio.run(made).nodes["train"].from_step == 4
+    with Store(None) as store:
+        whole = Studio(store)
+        whole.run(made)
+        first, second = studio.trained(made), whole.trained(made)
+    assert same(first, second)
+    studio.run(further(learning_rate=0.0))
+    before = studio.trained(further(learning_rate=0.0)).weights
+    library = studio.context.models
+    assert isinstance(library, Library)
+    (ref,) = starter_encoder(library).refs
+    module = Pool(library, device="cpu", dtype="float32", budget_bytes=10**9).get(ref)
+    for name, weight in module.state_dict().items():
+        # it begins as the model has it, and all of it learns
+        assert torch.equal(before["text_encoder"][name], weight)
+        assert torch.equal(
+            first.weights["text_encoder"][name], second.weights["text_encoder"][name]
+        )
+        assert name.endswith("k_proj.bias") or not torch.equal(
+            first.weights["text_encoder"][name], weight
+        )
+
+
+def starter_encoder(library: Library) -> TextEncoder:
+    """The starter's text encoder, described."""
+    found = library.describe("starter").text_encoder
+    assert found is not None
+    return found
+
+
+def test_without_that_it_stays_as_it_is(studio: Studio) -> None:
+    made = further(steps=1, learn_text=False)
+    studio.run(made)
+    assert studio.trained(made).weights.keys() == {"unet"}
+
+
+def test_a_model_that_learned_to_read_anew_is_saved_whole_with_the_tokenizer_that_it_had(
+    studio: Studio,
+) -> None:
+    made = further(steps=1)
+    made = made.add(Node(NodeId("save"), "save_model", params={"name": "on", "dtype": "float32"}))
+    made = made.connect("train", "trained", "save", "trained").connect(
+        "starter", "vae", "save", "vae"
+    )
+    studio.run(made, "save")
+    (folder,) = studio.made
+    assert isinstance(folder, ModelFolder)
+    library = studio.context.models
+    assert isinstance(library, Library)
+    place = save(folder, library)
+    theirs = resource("starter", "tokenizer")
+    assert {path.name: path.read_text() for path in (place / "tokenizer").iterdir()} == {
+        path.name: path.read_text() for path in theirs.iterdir()
+    }
+    described = library.describe("on")
+    assert described.vae is not None
+    assert described.text_encoder is not None
+    assert described.model is not None
+
+
+@pytest.mark.parametrize(
+    ("edit", "where", "what"),
+    [
+        (
+            lambda made: graph(steps=1, learn_text=True),
+            "train.learn_text",
+            "none is linked",
+        ),
+        (
+            lambda made: made.add(
+                Node(NodeId("text"), "new_text_encoder", params={})
+            ).connect("text", "text_encoder", "train", "new_text"),
+            "train.new_text",
+            "would forget",
+        ),
+    ],
+)  # fmt: skip
+def test_a_text_encoder_that_cannot_learn_is_told_while_planning(
+    studio: Studio, edit: Callable[[Graph], Graph], where: str, what: str
+) -> None:
+    with pytest.raises(GraphError) as caught:
+        studio.run(edit(further(steps=1)))
+    assert what in caught.value.what
+    assert caught.value.where == where

@@ -49,7 +49,7 @@ def test_a_learning_encoder_reads_the_ids_that_the_tokenizer_gives() -> None:
     seen: list[torch.Tensor] = []
     embedding = reader.module.get_input_embeddings()  # type: ignore[operator]  # a transformers model
     embedding.register_forward_hook(lambda _module, args, _output: seen.append(args[0]))
-    hidden = reader.read(texts, Nobody())
+    hidden = reader.read(texts, Nobody()).hidden
     assert hidden.shape == (3, 24, 32)
     tokenizer = vocabulary.build(reader.files, 24)
     wanted = tokenizer(texts, padding="max_length", truncation=True, max_length=24)  # type: ignore[operator]  # a transformers tokenizer
