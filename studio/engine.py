@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import psutil
@@ -40,6 +40,7 @@ from studio.plan import (
     KeyedStep,
     Outlook,
     PlanningContext,
+    Reached,
     call,
     key_graph,
     learn,
@@ -377,20 +378,21 @@ class Engine:
         run.step = 0
         for chain in item.chains:
             place = self._stored_place(chain)
-            behind = chain.passes(0, place.specs) + place.steps
+            behind = chain.passes(place.reached)
             skipped += behind
             run.step += behind
-            run.saved += chain.calls(0, place.specs)
+            run.saved += chain.calls(place.reached)
             state = place.state
             if state is None:
                 inputs = self._uses(run, chain.start.spec)
                 state = loop.start(chain.start.spec, inputs, context)
                 self._keep(loop, chain.start, state, place.passing, context)
-            for step in chain.steps[place.specs :]:
+            first, begun = place.reached
+            for step in chain.steps[first:]:
                 state = self._spec(
-                    run, item, loop, step, replace(place, state=state), context, seconds, peak
+                    run, item, loop, step, state, begun, place.passing, context, seconds, peak
                 )
-                place = replace(place, specs=place.specs + 1, steps=0)
+                begun = 0
             states.append(state)
         return loop.finish(states, context), skipped, seconds
 
@@ -400,14 +402,15 @@ class Engine:
         item: Keyed,
         loop: Loop,
         step: KeyedStep,
-        place: _Place,
+        state: State,
+        begun: int,
+        passing: list[Key],
         context: _Context,
         seconds: list[float],
         peak: _Peak,
     ) -> State:
-        """Run the steps of one spec from a place in it, and store the state after the last."""
-        state, done = place.state, place.steps
-        assert state is not None
+        """Run the steps of one spec that are left after ``begun`` of them, and store the state after the last."""
+        done = begun
         try:
             while done < step.spec.count:
                 run.cancel.check()
@@ -416,43 +419,41 @@ class Engine:
                 state = loop.step(state, step.spec, self._uses(run, step.spec), context)
                 done += 1
                 if done == step.spec.count:
-                    self._keep(loop, step, state, place.passing, context)
+                    self._keep(loop, step, state, passing, context)
                 run.calls += step.spec.calls
                 seconds.append(time.perf_counter() - began)
                 self._stepped(run, item, seconds[-1], loop, state)
                 peak.sample()
         except Cancelled:
-            if place.steps < done < step.spec.count and isinstance(loop, Live):
+            if begun < done < step.spec.count and isinstance(loop, Live):
                 frozen = loop.freeze(state, context)
-                part = State({"done": done, "state": frozen})
-                self._store.put(step.part, {"state": part}, kind="state")
+                former = [step.part(begun)] if begun else []
+                self._store.put(step.part(done), {"state": frozen}, kind="state", replaces=former)
             raise
         return state
 
     def _stored_place(self, chain: KeyedChain) -> _Place:
         """The latest state of a chain that can be read."""
-        done = chain.resume(self._store)
-        while done is not None:
-            step = chain.steps[done - 1] if done else chain.start
-            state = self._stored_state(step.key)
-            if state is not None:
-                passing = [] if step.spec.is_lasting else [step.key]
-                return self._in_part(chain, _Place(done, 0, state, passing))
-            done = chain.resume(self._store)  # what could not be read is no longer in the index
-        return self._in_part(chain, _Place(0, 0, None, []))
+        reached = chain.resume(self._store)
+        while reached is not None:
+            place = self._read_place(chain, reached)
+            if place is not None:
+                return place
+            reached = chain.resume(self._store)  # what could not be read is no longer in the index
+        return _Place(Reached(), None, [])
 
-    def _in_part(self, chain: KeyedChain, place: _Place) -> _Place:
-        """Where a cancelled run has left off in the middle of the next spec, if it did."""
-        if place.specs == len(chain.steps) or chain.steps[place.specs].spec.count == 1:
-            return place
-        step = chain.steps[place.specs]
-        part = self._stored_state(step.part)
-        if part is None:
-            return place
-        done, state = part.data["done"], part.data["state"]
-        assert isinstance(done, int)
-        assert isinstance(state, State)
-        return _Place(place.specs, done, state, [*place.passing, step.part])
+    def _read_place(self, chain: KeyedChain, reached: Reached) -> _Place | None:
+        """The state at a place, if all that its going on needs can be read."""
+        step = chain.steps[reached.specs - 1] if reached.specs else chain.start
+        state = self._stored_state(step.key)
+        if state is None:
+            return None
+        passing = [] if step.spec.is_lasting else [step.key]
+        if not reached.steps:
+            return _Place(reached, state, passing)
+        key = chain.steps[reached.specs].part(reached.steps)
+        state = self._stored_state(key)
+        return None if state is None else _Place(reached, state, [*passing, key])
 
     def _stored_state(self, key: Key) -> State | None:
         entry = self._store.get(key)
@@ -483,12 +484,9 @@ class Engine:
 
 @dataclass(frozen=True)
 class _Place:
-    """How far a chain has come."""
+    """How far a chain has come, with its state there."""
 
-    specs: int
-    """That are done."""
-    steps: int
-    """Of the next spec that are done."""
+    reached: Reached
     state: State | None
     passing: list[Key]
     """Of stored states that go when the next one is stored."""
@@ -560,7 +558,7 @@ def _calls(chains: Sequence[KeyedChain]) -> int:
 
 def _calls_ahead(keyed: Sequence[Keyed], ahead: Mapping[NodeId, Outlook]) -> int:
     return sum(
-        chain.calls(done or 0)
+        chain.calls() - chain.calls(reached or Reached())
         for item in keyed
-        for chain, done in zip(item.chains, ahead[item.id].resume, strict=False)
+        for chain, reached in zip(item.chains, ahead[item.id].resume, strict=False)
     )

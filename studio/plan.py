@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from studio.errors import FileError, GraphError, NodeError, StudioError
 from studio.facts import Facts, file_digest, file_digests
@@ -75,10 +75,18 @@ class KeyedStep:
     key: Key
     spec: Spec
 
-    @property
-    def part(self) -> Key:
-        """The key of a state in the middle of the spec, kept when a run is cancelled there."""
-        return digest(["part", self.key])
+    def part(self, done: int) -> Key:
+        """The key of the state after ``done`` of the spec's steps, kept when a run is cancelled there."""
+        return digest(["part", self.key, done])
+
+
+class Reached(NamedTuple):
+    """How far a chain has come in what is stored."""
+
+    specs: int = 0
+    """That are done."""
+    steps: int = 0
+    """Of the next spec that are done, where a run was cancelled in the middle of it."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +102,35 @@ class KeyedChain:
         """The key of the last state."""
         return self.steps[-1].key if self.steps else self.start.key
 
-    def passes(self, first: int = 0, last: int | None = None) -> int:
-        """How many steps the specs from ``first`` up to ``last`` cover."""
-        return sum(step.spec.count for step in self.steps[first:last])
+    def passes(self, reached: Reached | None = None) -> int:
+        """How many steps lie behind a place; all of them by default."""
+        if reached is None:
+            return sum(step.spec.count for step in self.steps)
+        return sum(step.spec.count for step in self.steps[: reached.specs]) + reached.steps
 
-    def calls(self, first: int = 0, last: int | None = None) -> int:
-        """How many forward passes the specs from ``first`` up to ``last`` cost."""
-        return sum(step.spec.count * step.spec.calls for step in self.steps[first:last])
+    def calls(self, reached: Reached | None = None) -> int:
+        """How many forward passes the steps behind a place cost; all of them by default."""
+        behind = self.steps if reached is None else self.steps[: reached.specs]
+        calls = sum(step.spec.count * step.spec.calls for step in behind)
+        if reached is not None and reached.steps:
+            calls += reached.steps * self.steps[reached.specs].spec.calls
+        return calls
 
-    def resume(self, index: Index) -> int | None:
-        """How many specs are done in the latest stored state; None if not even the start is stored."""
+    def resume(self, index: Index) -> Reached | None:
+        """The latest stored state; None if not even the start is stored."""
         for done in range(len(self.steps), 0, -1):
             if self.steps[done - 1].key in index:
-                return done
-        return 0 if self.start.key in index else None
+                return Reached(done, self._begun(done, index))
+        return Reached(0, self._begun(0, index)) if self.start.key in index else None
+
+    def _begun(self, specs: int, index: Index) -> int:
+        """How many steps of the spec after ``specs`` others a cancelled run has done."""
+        if specs == len(self.steps):
+            return 0
+        step = self.steps[specs]
+        keys = {step.part(done): done for done in range(1, step.spec.count)}
+        stored = index.contains_many(keys) if keys else ()
+        return max((done for key, done in keys.items() if key in stored), default=0)
 
 
 @dataclass(frozen=True)
@@ -514,8 +537,8 @@ class Outlook:
     """What will become of one node."""
 
     status: Status
-    resume: tuple[int | None, ...] = ()
-    """For each chain of a loop that is not finished: how many specs are done; None: not even the start."""
+    resume: tuple[Reached | None, ...] = ()
+    """For each chain of a loop that is not finished: how far it has come; None: not even the start."""
     needs: tuple[Ref, ...] = ()
     """The results that it will read."""
     from_step: int = 0
@@ -551,14 +574,13 @@ def _unfinished(item: Keyed, index: Index) -> Outlook:
         return Outlook("runs", needs=tuple(references(list(item.ports.values()))))
     resume = tuple(chain.resume(index) for chain in item.chains)
     needs: dict[Ref, None] = {}
-    for chain, done in zip(item.chains, resume, strict=True):
-        ahead = chain.steps if done is None else chain.steps[done:]
-        for step in (chain.start, *ahead) if done is None else ahead:
+    from_step = 0
+    for chain, reached in zip(item.chains, resume, strict=True):
+        ahead = (chain.start, *chain.steps) if reached is None else chain.steps[reached.specs :]
+        for step in ahead:
             needs.update(dict.fromkeys(step.spec.uses.values()))
-    status: Status = "resumes" if any(resume) else "runs"
-    from_step = sum(
-        chain.passes(0, done or 0) for chain, done in zip(item.chains, resume, strict=True)
-    )
+        from_step += chain.passes(reached or Reached())
+    status: Status = "resumes" if from_step else "runs"
     return Outlook(status, resume, tuple(needs), from_step)
 
 

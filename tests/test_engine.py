@@ -12,7 +12,7 @@ from studio.engine import Cancel, Engine
 from studio.errors import OutputError
 from studio.events import Done, Event, Failed, Measured, NodeStarted, Preview, Step
 from studio.graph import Graph, Node, NodeId
-from studio.plan import Keyed, key_graph
+from studio.plan import Keyed, Reached, key_graph, outlook
 from studio.store import Store
 from studio.values import Delivered, Picture
 from tests.test_plan import context, walking
@@ -286,7 +286,9 @@ def stored_states(store: Store, graph: Graph, toys: Toys) -> list[int]:
     (chain,) = item.chains
     found = [0] if chain.start.key in store else []
     return found + [
-        chain.passes(0, number + 1) for number, step in enumerate(chain.steps) if step.key in store
+        chain.passes(Reached(number + 1))
+        for number, step in enumerate(chain.steps)
+        if step.key in store
     ]
 
 
@@ -325,11 +327,32 @@ def test_a_cancelled_loop_goes_on_at_the_very_step(bench: Bench, at: int) -> Non
     bench.toys.at_step[at] = cancel.set
     assert bench.run(patient(steps=12), cancel=cancel).status == "cancelled"
     bench.toys.at_step.clear()
+    # the plan knows it
+    keyed = key_graph(patient(steps=12), bench.toys.types(), ["show"], context())
+    ahead = outlook(keyed, ["show"], bench.store)[NodeId("walk")]
+    assert (ahead.status, ahead.from_step) == ("resumes", at + 1)
     done = bench.run(patient(steps=12))
     assert bench.shown == [b"12.0"]
     assert bench.toys.ran["step"] == 12 - (at + 1)
     assert done.nodes["walk"].from_step == at + 1
+    (began,) = (
+        event for event in bench.events if isinstance(event, NodeStarted) and event.node == "walk"
+    )
+    assert began.from_step == at + 1
+    # two forward passes a step
+    assert (done.model_calls, done.model_calls_saved) == (2 * (11 - at), 2 * (at + 1))
     assert bench.store.stats().memory_entries == 3  # the last state and two results
+
+
+def test_what_a_cancelled_loop_left_goes_when_it_is_cancelled_again(bench: Bench) -> None:
+    for at in (4, 6):
+        cancel = Cancel()
+        bench.toys.at_step = {at: cancel.set}
+        assert bench.run(patient(steps=12), cancel=cancel).status == "cancelled"
+    assert stored_states(bench.store, patient(steps=12), bench.toys) == [4]
+    assert bench.store.stats().memory_entries == 2  # that state, and the one after 7 steps
+    bench.toys.at_step.clear()
+    assert bench.run(patient(steps=12)).nodes["walk"].from_step == 7
 
 
 def test_a_killed_run_goes_on_from_the_last_state_on_disk(tmp_path: Path) -> None:

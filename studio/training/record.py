@@ -32,8 +32,8 @@ def recorded(chain: KeyedChain, store: Store, most: int = MOST) -> dict[str, Mea
     Empty where no state is stored. The rate is what was planned; of the gradient nothing is known where it is not
     clipped.
     """
-    for key, path in _states(chain, store):
-        losses = store.part(key, *path, "losses")
+    for key in _states(chain, store):
+        losses = store.part(key, "state", "data", "losses")
         if losses is None:
             continue
         values = cast("Tensor", losses).tolist()
@@ -45,24 +45,25 @@ def recorded(chain: KeyedChain, store: Store, most: int = MOST) -> dict[str, Mea
             for rate in cast("tuple[float, ...]", step.spec.params["rates"])
         ]
         found["rate"] = Measured(range(1, done + 1), rates[:done])
-        norms = store.part(key, *path, "norms")
+        norms = store.part(key, "state", "data", "norms")
         if norms is not None and len(cast("Tensor", norms)):
             values = cast("Tensor", norms).tolist()
             found["gradient"] = Measured(range(done - len(values) + 1, done + 1), values)
-        rows = store.part(key, *path, "validations")
+        rows = store.part(key, "state", "data", "validations")
         found |= _validations(cast("list[dict[str, float]]", rows or []))
         return {name: _thinned(one, most) for name, one in found.items()}
     return {}
 
 
-def _states(chain: KeyedChain, store: Store) -> Iterator[tuple[Key, tuple[str, ...]]]:
-    """Stored states, the latest first, and where in their entries they stand."""
-    for step in reversed(chain.steps):
-        if step.key in store:
-            yield step.key, ("state", "data")
+def _states(chain: KeyedChain, store: Store) -> Iterator[Key]:
+    """Stored states, the latest first."""
+    reached = chain.resume(store)
+    if reached is None:
+        return
+    if reached.steps:
         # where a run was cancelled in the middle of a spec
-        if step.part in store:
-            yield step.part, ("state", "data", "state", "data")
+        yield chain.steps[reached.specs].part(reached.steps)
+    yield from (step.key for step in reversed(chain.steps[: reached.specs]))
 
 
 def _validations(rows: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
