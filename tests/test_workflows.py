@@ -17,10 +17,6 @@ from studio.graph import NodeId
 from studio.models.library import Library
 from studio.registry import load as load_registry
 from studio.workflow import check, complete, dumps, load
-from tests.classifiers import write_classifier
-from tests.controlnets import starter_controlnet
-from tests.inpainters import write_inpainter
-from tests.upscalers import write_upscaler
 
 WORKFLOWS = sorted((Path(__file__).parents[1] / "workflows").glob("*.json"))
 TRAINING = [path for path in WORKFLOWS if path.stem.startswith("train-")]
@@ -45,11 +41,6 @@ def test_a_shipped_workflow_paints_a_picture_with_its_workflow_inside(
 ) -> None:
     monkeypatch.setenv("STUDIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDIO_MODELS", str(tmp_path / "models"))
-    # as the trainings make them
-    write_upscaler(tmp_path / "models" / "train-upscaler")
-    write_classifier(tmp_path / "models" / "train-classifier")
-    write_inpainter(tmp_path / "models" / "train-inpainting")
-    starter_controlnet(1).save_pretrained(tmp_path / "models" / "train-scribble")
     fewer = ["--set", "scheduler.steps=4"]
     assert main(["run", str(path), *fewer, "--output", str(tmp_path / "out"), "--json"]) == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])

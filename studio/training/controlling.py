@@ -123,4 +123,7 @@ def copied(network: Module, plan: Plan, device: str) -> tuple[Config, Module]:
         control = ControlNetModel.from_unet(
             network, conditioning_embedding_out_channels=plan.hints.channels
         )
+        # Zhang et al. begin with zeros on the drawing's way in as well: then neither way learns before the other has
+        # begun to drift, which takes thousands of steps. Those on the ways out suffice to change nothing at first
+        cast("Any", control).controlnet_cond_embedding.conv_out.reset_parameters()
     return json.loads(control.to_json_string()), control.to(device)

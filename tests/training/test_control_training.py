@@ -103,6 +103,19 @@ def test_it_begins_as_diffusers_copies_a_network(studio: Studio) -> None:
             assert given == (list(value) if isinstance(value, tuple) else value)
 
 
+def test_it_learns_to_read_the_drawing_as_soon_as_its_ways_out_are_open(studio: Studio) -> None:
+    # those open in the first step; from the second on the drawing's whole way in learns
+    made = graph(steps=2, learning_rate=0.01)
+    studio.run(made.set("train", learning_rate=0.0))
+    before = weights(studio.trained(made.set("train", learning_rate=0.0)))
+    studio.run(made)
+    after = weights(studio.trained(made))
+    way = [name for name in before if name.startswith("controlnet_cond_embedding.")]
+    assert way
+    for name in way:
+        assert not torch.equal(before[name], after[name]), name
+
+
 def test_it_learns_and_a_cancelled_training_ends_with_the_very_same_weights(
     studio: Studio,
 ) -> None:
