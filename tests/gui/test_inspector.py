@@ -30,6 +30,7 @@ from studio.gui.editors import (
     StrokesEditor,
 )
 from studio.gui.inspector import Inspector, LinkButton, ParamRow, prose
+from studio.gui.inspector.keys import RowKeys
 from studio.gui.inspector.ports import UnlinkButton
 from studio.gui.states import Failure, NodeState
 from studio.gui.theme import Theme
@@ -802,3 +803,12 @@ def test_a_linked_parameter_shows_its_source_in_place_of_its_editor(
     assert "guidance" not in document.workflow.graph.node("run").inputs
     assert shown.editor.isVisible()
     assert param(document, "run", "guidance") == 5.0
+
+
+def test_the_focus_of_a_window_that_is_taken_apart_reaches_no_row(qtbot: QtBot) -> None:
+    panel = QWidget()
+    qtbot.addWidget(panel)
+    keys = RowKeys(panel)
+    # as the garbage collector does before Qt destroys the widgets, which tells of their focus
+    keys.__dict__.clear()
+    keys._focus_moved(None, panel)

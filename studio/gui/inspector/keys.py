@@ -32,6 +32,9 @@ class RowKeys(QObject):
 
     @Slot(QWidget, QWidget)
     def _focus_moved(self, _old: QWidget | None, new: QWidget | None) -> None:
+        if not self.__dict__:
+            # a window that nobody refers to is taken apart: its focus goes after what its objects knew
+            return
         if self._watched is not None and isValid(self._watched):
             self._watched.removeEventFilter(self)
         self._watched = None
