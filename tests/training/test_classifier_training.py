@@ -14,9 +14,8 @@ from PIL import Image as Pillow
 
 from nodes.training_data import scene_painter
 from studio.diffusion import noise
-from studio.engine import Cancel
 from studio.errors import GraphError
-from studio.events import Event, Failed, Measured, Step
+from studio.events import Failed, Measured
 from studio.graph import Graph
 from studio.models.library import Library
 from studio.models.loading import load_module, load_trained, trained_component
@@ -95,13 +94,7 @@ def equal(one: Trained, other: Trained) -> bool:
 
 def test_cancelled_in_the_middle_it_goes_on_at_the_very_step(studio: Studio) -> None:
     made = scenes()
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 5:
-            cancel.set()
-
-    assert studio.run(made, cancel=cancel, listen=stop).status == "cancelled"
+    studio.stop_after(made, 5)
     done = studio.run(made)
     assert (done.nodes["train"].status, done.nodes["train"].from_step) == ("resumed", 5)
     with Store(None) as store:

@@ -13,9 +13,7 @@ import torch
 from PIL import Image as Pillow
 
 from studio.diffusion.edges import edges
-from studio.engine import Cancel
 from studio.errors import GraphError
-from studio.events import Event, Step
 from studio.graph import Graph, Json, Node, NodeId
 from studio.models.library import Library
 from studio.models.saving import save_model as save
@@ -120,13 +118,7 @@ def test_it_learns_and_a_cancelled_training_ends_with_the_very_same_weights(
     studio: Studio,
 ) -> None:
     made = graph(steps=5, learning_rate=0.01)
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 3:
-            cancel.set()
-
-    assert studio.run(made, cancel=cancel, listen=stop).status == "cancelled"
+    studio.stop_after(made, 3)
     assert studio.run(made).nodes["train"].from_step == 3
     found = weights(studio.trained(made))
     with Store(None) as store:

@@ -12,9 +12,8 @@ import safetensors.torch
 import torch
 
 from studio.diffusion.text import encode
-from studio.engine import Cancel
 from studio.errors import StudioError
-from studio.events import Event, Measured, Step
+from studio.events import Measured
 from studio.graph import Graph, Node, NodeId
 from studio.models.library import Library
 from studio.models.pool import Pool
@@ -156,13 +155,7 @@ def test_without_an_initial_word_it_begins_where_words_are(studio: Studio) -> No
 
 def test_stopped_and_taken_up_it_ends_with_the_very_same_embeddings(studio: Studio) -> None:
     made = graph(steps=5)
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 3:
-            cancel.set()
-
-    studio.run(made, cancel=cancel, listen=stop)
+    studio.stop_after(made, 3)
     assert studio.run(made).nodes["train"].from_step == 3
     with Store(None) as store:
         whole = Studio(store)

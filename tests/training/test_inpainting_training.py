@@ -12,9 +12,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from studio.diffusion import vae
-from studio.engine import Cancel
 from studio.errors import GraphError
-from studio.events import Event, Measured, Step
+from studio.events import Measured
 from studio.graph import Graph, Json, Node, NodeId
 from studio.models.library import Library
 from studio.models.saving import save_model as save
@@ -132,13 +131,7 @@ def test_it_learns_and_a_cancelled_training_ends_with_the_very_same_weights(
     studio: Studio,
 ) -> None:
     made = graph(steps=5)
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 3:
-            cancel.set()
-
-    assert studio.run(made, cancel=cancel, listen=stop).status == "cancelled"
+    studio.stop_after(made, 3)
     assert studio.run(made).nodes["train"].from_step == 3
     with Store(None) as store:
         whole = Studio(store)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.engine import Cancel
 from studio.errors import GraphError, ModelError
-from studio.events import Event, Measured, Step
+from studio.events import Measured
 from studio.graph import Graph, Node, NodeId
 from studio.models.library import Library
 from studio.models.saving import save_model as save
@@ -154,13 +153,7 @@ def test_attention_alone_is_a_part_of_all(studio: Studio) -> None:
 
 def test_a_cancelled_lora_goes_on_bit_for_bit(studio: Studio) -> None:
     made = graph(steps=5)
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 3:
-            cancel.set()
-
-    studio.run(made, cancel=cancel, listen=stop)
+    studio.stop_after(made, 3)
     assert studio.run(made).nodes["train"].from_step == 3
     with Store(None) as store:
         whole = Studio(store)

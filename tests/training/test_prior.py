@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.engine import Cancel
 from studio.errors import StudioError
-from studio.events import Event, Failed, Measured, Step
+from studio.events import Failed, Measured
 from studio.graph import Graph, Node, NodeId
 from studio.store import Store
 from studio.values import LORA
@@ -72,13 +71,7 @@ def test_a_prior_without_weight_changes_nothing(studio: Studio) -> None:
 
 def test_stopped_and_taken_up_it_ends_with_the_very_same_weights(studio: Studio) -> None:
     made = with_prior(graph(steps=6))
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 4:
-            cancel.set()
-
-    studio.run(made, cancel=cancel, listen=stop)
+    studio.stop_after(made, 4)
     done = studio.run(made)
     assert done.nodes["train"].from_step == 4
     with Store(None) as store:

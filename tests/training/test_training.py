@@ -92,13 +92,7 @@ def test_killed_at_any_step_a_training_ends_with_the_very_same_weights(
 
 def test_cancelled_in_mid_block_it_goes_on_at_the_very_step(studio: Studio) -> None:
     made = graph(steps=8)
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 5:
-            cancel.set()
-
-    assert studio.run(made, cancel=cancel, listen=stop).status == "cancelled"
+    studio.stop_after(made, 5)
     done = studio.run(made)
     assert (done.nodes["train"].status, done.nodes["train"].from_step) == ("resumed", 5)
     with Store(None) as store:
@@ -525,13 +519,7 @@ def test_a_new_text_encoder_learns_with_the_network_and_resumes_bit_for_bit(
     studio: Studio,
 ) -> None:
     made = reading()
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 4:
-            cancel.set()
-
-    studio.run(made, cancel=cancel, listen=stop)
+    studio.stop_after(made, 4)
     assert studio.run(made).nodes["train"].from_step == 4
     with Store(None) as store:
         whole = Studio(store)
@@ -599,13 +587,7 @@ def test_a_models_text_encoder_learns_further_on_demand_and_resumes_bit_for_bit(
     studio: Studio,
 ) -> None:
     made = further()
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 4:
-            cancel.set()
-
-    studio.run(made, cancel=cancel, listen=stop)
+    studio.stop_after(made, 4)
     assert studio.run(made).nodes["train"].from_step == 4
     with Store(None) as store:
         whole = Studio(store)

@@ -9,9 +9,8 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from studio.engine import Cancel
 from studio.errors import ModelError, StudioError
-from studio.events import Event, Failed, Step
+from studio.events import Failed
 from studio.graph import Graph, Node, NodeId
 from studio.models.library import Library
 from studio.models.saving import save_model as save
@@ -110,13 +109,7 @@ def library(studio: Studio) -> Library:
 
 def test_stopped_and_taken_up_it_ends_with_the_very_same_weights(studio: Studio) -> None:
     made = graph()
-    cancel = Cancel()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 4:
-            cancel.set()
-
-    assert studio.run(made, cancel=cancel, listen=stop).status == "cancelled"
+    studio.stop_after(made, 4)
     assert studio.run(made).nodes["train"].from_step == 4
     with Store(None) as store:
         whole = Studio(store)

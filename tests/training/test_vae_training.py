@@ -208,13 +208,7 @@ def test_stopped_anywhere_it_ends_with_the_very_same_weights(studio: Studio) -> 
     for at in (2, 4, 5):
         with Store(None) as store:
             again = Studio(store)
-            cancel = Cancel()
-
-            def stop(event: Event, at: int = at, cancel: Cancel = cancel) -> None:
-                if isinstance(event, Step) and event.step == at:
-                    cancel.set()
-
-            assert again.run(made, cancel=cancel, listen=stop).status == "cancelled"
+            again.stop_after(made, at)
             assert again.run(made).nodes["train"].from_step == at
             assert same(again.trained(made), wanted)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from studio.engine import Cancel, Engine
-from studio.events import Done, Event
+from studio.events import Done, Event, Step
 from studio.facts import Facts
 from studio.graph import Graph, Node, NodeId
 from studio.models.library import Library
@@ -108,6 +108,16 @@ class Studio:
             TYPES, self.store, self.context, pool, deliver=self._deliver, has_previews=True
         )
         return engine.run(made, [target], listen or self.events.append, cancel or Cancel())
+
+    def stop_after(self, made: Graph, step: int) -> None:
+        """Run a training, and cancel it once a step is done."""
+        cancel = Cancel()
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Step) and event.step == step:
+                cancel.set()
+
+        assert self.run(made, cancel=cancel, listen=listen).status == "cancelled"
 
     def trained(self, made: Graph) -> Trained:
         """What a training has given."""
