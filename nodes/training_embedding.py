@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from nodes.training_frame import AdditionTraining, Taught, chain_of, plan_of
+from nodes.training_frame import AdditionTraining, Taught, chain_of, plan_of, refuse_additions
 from studio.errors import GraphError
 from studio.registry import Chain, Choice, Context, Planning, Range, Seed, node
 from studio.training.recipe import PRECISIONS, NewWord, Rates, Recipe, target_of
@@ -132,9 +132,7 @@ def _check(model: Model, text_encoder: TextEncoder, word: str, caption: str) -> 
     if model.ref.result is not None:
         remedy = "save it by save_model, and load it by its name"
         raise GraphError("", "model", "is trained in this graph", remedy=remedy)
-    if text_encoder.words or any(ref.patches for ref in text_encoder.refs):
-        what = "has LoRAs or words of its own, which a training would not see"
-        raise GraphError("", "text_encoder", what, remedy="link the model's")
+    refuse_additions(text_encoder)
     if not word or _BAD.search(word):
         what = (
             f"{word!r} is no single word: it has spaces, dots, brackets or backslashes, or nothing"

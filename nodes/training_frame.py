@@ -278,9 +278,14 @@ def _check_learner(encoder: TextEncoder | None) -> None:
     if len(encoder.refs) != 1 or encoder.refs[0].component != "text_encoder":
         what = "is for models that read by one CLIP text encoder"
         raise GraphError("", "learn_text", what, remedy="turn it off")
-    if encoder.words:
-        what = "has learned words, which this training would not see"
-        raise GraphError("", "text_encoder", what, remedy="link the encoder without them")
+    refuse_additions(encoder)
+
+
+def refuse_additions(encoder: TextEncoder) -> None:
+    """Raise GraphError if a text encoder whose own weights are read has LoRAs or learned words beside them."""
+    if encoder.words or any(ref.patches for ref in encoder.refs):
+        what = "has LoRAs or words of its own, which a training would not see"
+        raise GraphError("", "text_encoder", what, remedy="link the model's")
 
 
 def _config(network: Network | None) -> Mapping[str, Json]:

@@ -443,17 +443,14 @@ class Engine:
         return _Place(Reached(), None, [])
 
     def _read_place(self, chain: KeyedChain, reached: Reached) -> _Place | None:
-        """The state at a place, if all that its going on needs can be read."""
+        """The state at a place, if it can be read."""
         step = chain.steps[reached.specs - 1] if reached.specs else chain.start
-        state = self._stored_state(step.key)
-        if state is None:
-            return None
-        passing = [] if step.spec.is_lasting else [step.key]
-        if not reached.steps:
-            return _Place(reached, state, passing)
-        key = chain.steps[reached.specs].part(reached.steps)
+        key, passing = step.key, [] if step.spec.is_lasting else [step.key]
+        if reached.steps:
+            key = chain.steps[reached.specs].part(reached.steps)
+            passing.append(key)
         state = self._stored_state(key)
-        return None if state is None else _Place(reached, state, [*passing, key])
+        return None if state is None else _Place(reached, state, passing)
 
     def _stored_state(self, key: Key) -> State | None:
         entry = self._store.get(key)

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from nodes.training_frame import plan_of
 from studio.delivery import Delivery
 from studio.engine import Cancel
 from studio.errors import GraphError, ModelError, NodeError, StudioError
@@ -26,8 +28,8 @@ from studio.numerics import choose
 from studio.plan import key_graph, outlook
 from studio.resources import resource
 from studio.store import Store
-from studio.training.recipe import Rates, blocks
-from studio.values import Image, Model, ModelFolder, TextEncoder
+from studio.training.recipe import Rates, Recipe, blocks
+from studio.values import Dataset, Image, Model, ModelFolder, Scenes, TextEncoder
 from studio.workflow import Workflow
 from tests.starter import WIDTH
 from tests.training.pictures import fill
@@ -519,12 +521,7 @@ def test_a_new_text_encoder_learns_with_the_network_and_resumes_bit_for_bit(
     studio: Studio,
 ) -> None:
     made = reading()
-    studio.stop_after(made, 4)
-    assert studio.run(made).nodes["train"].from_step == 4
-    with Store(None) as store:
-        whole = Studio(store)
-        whole.run(made)
-        first, second = studio.trained(made), whole.trained(made)
+    first, second = studio.taken_up(made, 4)
     assert same(first, second)
     still = studio.run(reading(learning_rate=0.0))
     assert still.status == "ok"
@@ -587,12 +584,7 @@ def test_a_models_text_encoder_learns_further_on_demand_and_resumes_bit_for_bit(
     studio: Studio,
 ) -> None:
     made = further()
-    studio.stop_after(made, 4)
-    assert studio.run(made).nodes["train"].from_step == 4
-    with Store(None) as store:
-        whole = Studio(store)
-        whole.run(made)
-        first, second = studio.trained(made), whole.trained(made)
+    first, second = studio.taken_up(made, 4)
     assert same(first, second)
     studio.run(further(learning_rate=0.0))
     before = studio.trained(further(learning_rate=0.0)).weights
@@ -672,3 +664,18 @@ def test_a_text_encoder_that_cannot_learn_is_told_while_planning(
         studio.run(edit(further(steps=1)))
     assert what in caught.value.what
     assert caught.value.where == where
+
+
+def test_a_text_encoder_with_a_lora_of_its_own_is_not_taken_for_the_models(studio: Studio) -> None:
+    library = studio.context.models
+    assert isinstance(library, Library)
+    described = library.describe("starter")
+    encoder = starter_encoder(library)
+    (ref,) = encoder.refs
+    patched = replace(encoder, refs=(replace(ref, patches=((ref, 1.0),)),))
+    data = Dataset(Scenes(0, 4), 64, has_captions=True)
+    given = (Recipe(), data, None, described.model, described.vae)
+    plan_of(*given, patched, None, None, None)
+    plan_of(*given, encoder, None, None, None, learns_text=True)
+    with pytest.raises(GraphError, match="which a training would not see"):
+        plan_of(*given, patched, None, None, None, learns_text=True)

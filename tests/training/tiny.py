@@ -119,6 +119,15 @@ class Studio:
 
         assert self.run(made, cancel=cancel, listen=listen).status == "cancelled"
 
+    def taken_up(self, made: Graph, step: int) -> tuple[Trained, Trained]:
+        """What a training gives that was cancelled after a step and went on, and what it gives in one go."""
+        self.stop_after(made, step)
+        assert self.run(made).nodes["train"].from_step == step
+        with Store(None) as store:
+            whole = Studio(store)
+            whole.run(made)
+            return self.trained(made), whole.trained(made)
+
     def trained(self, made: Graph) -> Trained:
         """What a training has given."""
         value = self.stored(made, "train", "trained")
