@@ -73,7 +73,8 @@ def test_a_late_edit_resumes_and_equals_a_full_run_on_the_gpu(name: str, machine
     with Store(None) as store:
         full, _ = run(with_curve(graph, 9.0), machine, store)
     assert 0 < few < calls
-    assert torch.equal(resumed, full)
+    # unclip, which is not made for this model, leads beyond what half precision holds
+    assert torch.allclose(resumed, full, rtol=0, atol=0, equal_nan=name == "unclip")
 
 
 def test_two_runs_on_the_gpu_are_equal(machine: Machine) -> None:
@@ -87,8 +88,10 @@ def test_two_runs_on_the_gpu_are_equal(machine: Machine) -> None:
 def test_the_gpu_agrees_with_the_stock_pipeline(machine: Machine) -> None:
     precision = getattr(torch, machine.numerics.dtype)
     pipe: Any = pipeline("StableDiffusionPipeline", "ddim").to(machine.device, precision)
-    generator = torch.Generator().manual_seed(SEED)
-    reference = pipe(**COMMON, width=128, height=128, generator=generator)[0].float().cpu()
+    # drawn in float32, as ours is: in half precision a generator draws other numbers
+    drawn = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(SEED))
+    start = drawn.to(machine.device, precision)
+    reference = pipe(**COMMON, width=128, height=128, latents=start)[0].float().cpu()
     graph = text_to_image(
         prompt={"prompt": PROMPT},
         negative={"prompt": NEGATIVE},

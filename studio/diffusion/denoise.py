@@ -150,7 +150,8 @@ def _solver(state: State, spec: Spec, ctx: Context) -> Solver:
         if snapshot is None:
             live.solver.begin(index)
         else:
-            live.solver.restore(cast("dict[str, object]", snapshot), index)
+            known = cast("dict[str, object]", snapshot)
+            live.solver.restore(known, index, ctx.pool.device)
     live.state = None
     return live.solver
 

@@ -518,12 +518,17 @@ class Solver:
             and not (name in pristine and _is_same(value, pristine[name], is_known_class))
         }
 
-    def restore(self, snapshot: Mapping[str, object], index: int) -> None:
-        """Stand before step ``index`` with the state that ``snapshot`` gave before it; the snapshot stays intact."""
+    def restore(
+        self, snapshot: Mapping[str, object], index: int, device: torch.device | str = "cpu"
+    ) -> None:
+        """Stand before step ``index`` with the state that ``snapshot`` gave before it; the snapshot stays intact.
+
+        ``device``: where the latents are, whatever device the snapshot came from or lay on.
+        """
         self._reset()
         fields = vars(self._scheduler)
         for name, value in snapshot.items():
-            fields[name] = _copied(value)
+            fields[name] = _copied(value, device)
         self._place(index)
 
     def _reset(self) -> None:
@@ -714,13 +719,14 @@ def _is_same(value: object, before: object, by_identity: bool) -> bool:
     return value == before or (value != value and before != before)  # NaN is NaN
 
 
-def _copied(value: object) -> object:
+def _copied(value: object, device: torch.device | str | None = None) -> object:
+    """A copy; on demand with all that has the latents' form on their device: timesteps and sigmas stay on the CPU."""
     if isinstance(value, torch.Tensor):
-        return value.clone()
+        return value.clone() if device is None or value.ndim < 2 else value.to(device, copy=True)
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [_copied(item, device) for item in value]
     if isinstance(value, tuple):
-        return tuple(_copied(item) for item in value)
+        return tuple(_copied(item, device) for item in value)
     if isinstance(value, dict):
-        return {name: _copied(item) for name, item in value.items()}
+        return {name: _copied(item, device) for name, item in value.items()}
     return value

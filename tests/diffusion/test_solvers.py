@@ -288,6 +288,36 @@ def test_a_run_that_begins_late_resumes_too(schedule: Schedule, start: torch.Ten
         assert all(map(_is_equal, [latents, *rest], whole[index - begin - 1 :]))
 
 
+def _moved(value: Any, device: str) -> Any:
+    """A snapshot with its tensors on a device; what comes from meta, which holds no values, is zero."""
+    if isinstance(value, torch.Tensor):
+        return value if value.device.type == device else torch.zeros_like(value, device=device)
+    if isinstance(value, dict):
+        return {name: _moved(item, device) for name, item in value.items()}
+    return [_moved(item, device) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _devices(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.device.type
+    if isinstance(value, dict):
+        return {name: _devices(item) for name, item in value.items()}
+    return [_devices(item) for item in value] if isinstance(value, list | tuple) else None
+
+
+@pytest.mark.parametrize("schedule", ROWS)
+def test_what_was_stored_on_a_cpu_is_taken_up_where_the_latents_are(schedule: Schedule) -> None:
+    solver, resumed = Solver(schedule, SEED), Solver(schedule, SEED)
+    solver.begin()
+    latents = torch.empty(1, 4, 8, 8, device="meta")
+    for index in range(len(solver) - 1):
+        output = 0.5 * solver.scale_input(latents, index)
+        latents, _ = solver.step(output, index, latents, noises.generator(SEED, index))
+        live = solver.snapshot()
+        resumed.restore(_moved(live, "cpu"), index + 1, "meta")
+        assert _devices(resumed.snapshot()) == _devices(live), index
+
+
 def test_a_restored_state_does_not_follow_the_run(start: torch.Tensor) -> None:
     schedule = _schedule("pndm")
     solver = Solver(schedule)
