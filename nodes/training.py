@@ -89,7 +89,7 @@ class TrainDiffusion(Taught):
       weight_decay: Pull of the weights towards 0.
       clip: Largest norm of the gradients; 0 is no limit.
       ema: Decay of the average of the weights, which is what comes out; 0 keeps none.
-      precision: bfloat16 computes in half the memory, faster where the hardware can; weights stay float32.
+      precision: bfloat16 halves the memory and is faster; where the hardware cannot, it is float32, as weights are.
       compiled: Translate the network for the graphics card first: a minute at the start, faster from then on.
       checkpoint_every: Steps between two states that are stored.
       sample_every: Steps between two looks at what it paints by now; 0 looks at the end alone.

@@ -73,7 +73,7 @@ class TrainLora(Taught):
       weight_decay: Pull of the matrices towards 0.
       clip: Largest norm of the gradients; 0 is no limit.
       ema: Decay of the average of the matrices, which is what comes out; 0 keeps none.
-      precision: bfloat16 computes in half the memory, faster where the hardware can.
+      precision: bfloat16 halves the memory and is faster; where the hardware cannot, it is float32.
       checkpoint_every: Steps between two states that are stored.
       sample_every: Steps between two looks at what it paints by now; 0 looks at the end alone.
       samples: Pictures a look.

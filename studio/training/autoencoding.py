@@ -25,6 +25,7 @@ from studio.training.task import (
     by_component,
     compiled,
     laid_out,
+    mixes,
 )
 from studio.training.vae_plan import COMPONENT, Balance, VaePlan
 from studio.values import Scenes
@@ -51,7 +52,7 @@ class Autoencoding(Task):
         self.plan = plan
         self.recipe = plan.recipe
         self.device = torch.device(ctx.pool.device)
-        self.is_mixed = self.recipe.precision == "bfloat16"
+        self.is_mixed = mixes(self.recipe.precision, self.device)
         self.feed = Feed(plan.dataset, plan.recipe.seed, self.device, None)
         self._looked_at = (
             Feed(plan.validation, plan.recipe.seed, self.device, None)

@@ -25,6 +25,7 @@ from studio.training.task import (
     by_component,
     compiled,
     laid_out,
+    mixes,
 )
 from studio.values import Network
 
@@ -43,7 +44,7 @@ class Classifying(Task):
         self.plan = plan
         self.recipe = plan.recipe
         self.device = torch.device(ctx.pool.device)
-        self.is_mixed = self.recipe.precision == "bfloat16"
+        self.is_mixed = mixes(self.recipe.precision, self.device)
         self.process = Process.of(plan.recipe.target, plan.betas)
         self.feed = Feed(plan.dataset, plan.recipe.seed, self.device, plan.vae)
         self._validation = (

@@ -39,6 +39,7 @@ from studio.training.task import (
     by_component,
     compiled,
     laid_out,
+    mixes,
 )
 from studio.values import LORA, Dataset, Network
 
@@ -60,7 +61,7 @@ class Denoising(Task):
         self.plan = plan
         self.recipe = plan.recipe
         self.device = torch.device(ctx.pool.device)
-        self.is_mixed = self.recipe.precision == "bfloat16"
+        self.is_mixed = mixes(self.recipe.precision, self.device)
         self.process = Process.of(plan.recipe.target, plan.betas)
         self.feed = self._fed(plan.dataset)
         self._validation = None if plan.validation is None else self._fed(plan.validation)

@@ -8,11 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from studio.diffusion import runtime
+
 _BETAS = (0.9, 0.99)
 
 
 class BatchedMuon(torch.optim.Muon):
-    """Muon on all matrices of one shape at once: one by one, an accelerator waits for its many small kernels."""
+    """Muon on all matrices of one shape at once: one by one, an accelerator waits for its many small kernels.
+
+    Where bfloat16 would be emulated it works in float32.
+    """
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # we have no closures
@@ -39,9 +44,11 @@ class BatchedMuon(torch.optim.Muon):
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:
-    """Near orthogonal matrices, [N, r, c]: five Newton-Schulz steps in bfloat16 (Jordan et al. 2024)."""
+    """Near orthogonal matrices, [N, r, c]: five Newton-Schulz steps, bfloat16 is enough (Jordan et al. 2024)."""
     is_tall: bool = matrices.shape[-2] > matrices.shape[-1]
-    x: Tensor = (matrices.mT if is_tall else matrices).bfloat16()
+    x: Tensor = matrices.mT if is_tall else matrices
+    if runtime.multiplies_bfloat16(x.device):
+        x = x.bfloat16()
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)
     for _ in range(5):
         gram = x @ x.mT
@@ -78,7 +85,9 @@ class Optimizer:
         ]
         if self._flat:
             flat = [view for _, view in self._flat]
-            kind_of = BatchedMuon if weights[0].is_cuda else torch.optim.Muon
+            device = weights[0].device
+            is_stock = device.type == "cpu" and runtime.multiplies_bfloat16(device)
+            kind_of = torch.optim.Muon if is_stock else BatchedMuon
             self._parts.append(
                 kind_of(flat, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from studio.diffusion import noise
+from studio.diffusion import noise, runtime
 from studio.graph import Json
 from studio.models.loading import build, load_module, load_trained, trained_network
 from studio.registry import Context
@@ -156,6 +156,11 @@ class Task(ABC):
                 weight.data = own[name]
             for network in self.networks.values():
                 network.train()
+
+
+def mixes(precision: str, device: torch.device) -> bool:
+    """Whether a training computes in bfloat16: where it is asked for and the hardware can; elsewhere in float32."""
+    return precision == "bfloat16" and runtime.multiplies_bfloat16(device)
 
 
 def compiled(network: Module, device: torch.device, *, is_wanted: bool) -> Callable[..., Any]:

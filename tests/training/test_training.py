@@ -17,6 +17,7 @@ import torch
 
 from nodes.training_frame import plan_of
 from studio.delivery import Delivery
+from studio.diffusion import runtime
 from studio.engine import Cancel
 from studio.errors import GraphError, ModelError, NodeError, StudioError
 from studio.events import Event, Failed, Measured, Preview, Step
@@ -198,11 +199,21 @@ def test_every_target_learns_and_its_model_is_used_by_denoise(studio: Studio, ta
     ],
 )
 def test_every_part_of_the_recipe_changes_what_is_learned(
-    studio: Studio, change: dict[str, object]
+    studio: Studio, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda device: True)
     studio.run(graph())
     assert studio.run(graph(**change)).status == "ok"
     assert not same(studio.trained(graph()), studio.trained(graph(**change)))
+
+
+def test_where_bfloat16_would_be_emulated_a_training_computes_in_float32(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda device: False)
+    studio.run(graph())
+    assert studio.run(graph(precision="bfloat16")).status == "ok"
+    assert same(studio.trained(graph()), studio.trained(graph(precision="bfloat16")))
 
 
 def losses_of(studio: Studio) -> list[float]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from studio.diffusion import runtime
 from studio.engine import Cancel
 from studio.errors import StudioError
 from studio.events import Event, Failed, Measured, Step
@@ -244,7 +245,10 @@ def test_more_steps_go_on_from_where_the_last_part_has_not_begun(studio: Studio)
         {"seed": 1},
     ],
 )
-def test_every_parameter_changes_what_is_learned(studio: Studio, change: dict[str, object]) -> None:
+def test_every_parameter_changes_what_is_learned(
+    studio: Studio, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda device: True)
     studio.run(graph())
     assert studio.run(graph(**change)).status == "ok"
     assert not same(studio.trained(graph()), studio.trained(graph(**change)))
