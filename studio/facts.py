@@ -26,6 +26,7 @@ T = TypeVar("T")
 _NO_MIGRATIONS: Mapping[int, str] = MappingProxyType({})
 
 _BUSY_S = 5.0
+_BUSY_PAUSE_S = 0.005
 _RACY_NS = 2_000_000_000
 _CHUNK = 500
 """Keys per query; SQLite admits 999 variables in its older builds."""
@@ -124,7 +125,7 @@ class Database:
         try:
             # undecodable text is damage of one value, which its checksum finds, not of the file
             connection.text_factory = _text
-            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            _write_ahead(connection)
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             self._prepare(connection)
             self._file = self._identity()
@@ -206,6 +207,20 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log, for which SQLite itself does not wait while another process makes the file."""
+    last = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > last:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _text(raw: bytes) -> str:

@@ -233,6 +233,21 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
     facts.close()
 
 
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "facts.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    facts = Facts(path)
+    facts.set("table", "k", 1)
+    release.join()
+    other.close()
+    again = reopened(facts)
+    assert again.get("table", "k") == 1
+    again.close()
+
+
 def test_importing_it_loads_neither_torch_nor_numpy() -> None:
     script = "import sys, studio.facts; print({'torch', 'numpy'} & set(sys.modules))"
     found = subprocess.run(
