@@ -28,7 +28,11 @@ from studio.events import Step
 from studio.graph import Json
 from studio.remote import Mailbox, Message, Request, Worker
 from studio.values import State
-from studio.worker import NICENESS, _Levels, _Ordered, _Queue, _Report, _Wire, _Worker
+from studio.worker.levels import Levels
+from studio.worker.report import Report
+from studio.worker.waiting import Ordered, Queue
+from studio.worker.wire import NICENESS, Wire
+from studio.worker.worker import Worker as Served
 from tests.cli.workflows import COPY, SCENE, node, paint, with_params, workflow, write
 from tests.fake_worker import DONE, HELLO, READY
 
@@ -221,7 +225,7 @@ def test_the_newest_run_goes_on_where_the_one_before_brings_the_process_down(fak
 
 
 def test_of_runs_that_wait_in_the_child_the_newest_is_kept() -> None:
-    queue, runs = _Queue(), [_Ordered(Request("run", name)) for name in "abc"]
+    queue, runs = Queue(), [Ordered(Request("run", name)) for name in "abc"]
     assert queue.put(runs[0]) is None
     assert queue.take() is runs[0]
     assert queue.put(runs[1]) is None
@@ -512,7 +516,7 @@ def test_what_is_no_request_is_not_read_as_one(line: bytes) -> None:
 
 def test_what_prints_in_the_worker_does_not_reach_its_events() -> None:
     code = (
-        "import os, sys; from studio.worker import _streams; requests, events = _streams(); "
+        "import os, sys; from studio.worker.wire import streams; requests, events = streams(); "
         "print('stray', flush=True); os.write(1, b'native'); events.write(b'event'); events.flush(); "
         "print(sys.stdin.read() == '', requests.read())"
     )
@@ -544,8 +548,8 @@ def test_help_does_not_list_the_worker(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_of_quick_steps_the_first_and_the_last_are_told() -> None:
     file = io.BytesIO()
-    worker = cast("_Worker", SimpleNamespace(wire=_Wire(file)))
-    report = _Report(worker, Request("run", "mine"))
+    worker = cast("Served", SimpleNamespace(wire=Wire(file)))
+    report = Report(worker, Request("run", "mine"))
     for step in range(1, 51):
         report(Step("the engine's", "denoise", step, 50, 0.001))
     told = [json.loads(line) for line in file.getvalue().splitlines()]
@@ -554,10 +558,10 @@ def test_of_quick_steps_the_first_and_the_last_are_told() -> None:
 
 def test_a_noisy_state_is_shown_at_the_spread_of_a_picture() -> None:
     latents = torch.linspace(-1, 1, 4 * 8 * 8).view(1, 4, 8, 8)
-    plain = _Levels([0.0], [0.0]).pixels(0, State({"latents": latents, "family": "starter"}))
+    plain = Levels([0.0], [0.0]).pixels(0, State({"latents": latents, "family": "starter"}))
     # a picture plus 3 times noise of its spread has sqrt(1 + 9) times its spread
     noisy = State({"latents": latents * 10**0.5, "denoised": latents, "family": "starter"})
-    shown = _Levels([3.0], [0.0], is_wide=True).pixels(0, noisy)
+    shown = Levels([3.0], [0.0], is_wide=True).pixels(0, noisy)
     assert shown["x_t"] == shown["x_0"] == plain["x_t"]
     assert plain["x_0"] is None
 

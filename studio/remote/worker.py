@@ -1,323 +1,30 @@
-"""The worker as its parent sees it: a child process that is started, asked, cancelled, killed and started again.
-
-Imports neither torch nor Qt, so the editor may. The child is ``python -m studio worker`` (``studio.worker``); it runs
-the same engine over the same store as the command line.
-
-The protocol: JSON objects, one a line, UTF-8, over the child's stdin and stdout. Nothing is pickled. Pixels in lines
-are base64 of 8-bit RGB, row by row from the top left, at most 256 pixels a side; whole pictures are files.
-
-*Requests*, to the child (``Request``): ``do`` and ``id``, the ``workflow`` as the text of its file, ``base`` (the
-folder that relative files are relative to), ``name`` (under which the workflow's past is remembered: the resolved path
-of its file, so that editor and command line share it), ``edits`` (``NODE.PARAM=VALUE``), ``targets``.
-
-::
-
-    run         evaluate; ``output``: folder for pictures ("": BASE/output). The newest run wins: the one before is
-                cancelled
-    cancel      stop the run ``id``
-    plan        what would run and why; answered beside a run
-    look        what a ``node`` has given, if that is stored
-    trajectory  the stored states of the loop ``node``, of picture ``picture`` of its batch
-    measures    what the training ``node`` has measured, as far as that is stored
-    describe    work out the noise levels of the schedules that the ``targets`` give, for plans to know
-    stop        end in good order; so does the end of stdin
-
-Where a ``plan``, ``look``, ``trajectory``, ``measures`` or ``describe`` still waits when a newer one of the same name
-comes, it is never answered.
-
-*Events*, from the child. Those of a run have ``run``, answers have ``request``; ``problems`` are a list of objects with
-``node``, ``what``, ``where``, ``remedy``, empty where all is well.
-
-::
-
-    hello       protocol, studio, pid, device, dtype, threads, memory_bytes, numerics {…}, cache (folder or null): it
-                listens, plans can be had
-    worker      state "ready", seconds: torch is imported, models can be run
-    refused     what, where, remedy: it cannot work with these settings, and ends
-    started node step progress measured finished failed done
-                the engine's (``studio.events``); ``step`` and ``progress`` thinned out, the last of a node always sent;
-                of ``measured`` every one
-    preview     node, step, width, height, rgb: the predicted picture after a step, at most 10 a second
-    picture     node, output, key, index, count (of the batch), width, height, rgb, full_width, full_height, path,
-                is_saved, pixels_sha256: a picture that a node gave, when the node is finished, or looked at (then with
-                ``request``). ``path`` is a file with the whole picture: the one that was saved, else one that lives
-                as long as the worker; "" where only the small one was asked for. ``key`` names the result in the store
-    plan        name, nodes {ID: {type, key, status, from_step, steps, reason, seconds, bytes}}, model_calls, seconds,
-                bytes, problems
-    look        node, count (pictures sent; 0: not stored), problems; after the pictures
-    trajectory  node, picture, pictures (of the batch), steps, begin and total (where in the whole schedule the first
-                step lies), calls, sigmas, timesteps (steps + 1 of each: model calls so far, noise level, time; null:
-                unknown), stored (numbers of steps done, rising), problems; before its states
-    state       node, picture, step, sigma, timestep, width, height, x_t, x_0: pixels of one stored state; x_0 is null
-                before the first step
-    measures    node, key (of its result), steps (in all), series {NAME: {steps, values}} (as in ``measured``; thousands
-                are thinned out, each least and greatest kept), figures {NAME: …} (what the result itself says),
-                problems
-    described   nodes, problems: what can be known of their schedules is among the facts
-    memory      bytes (resident), device_bytes (held by torch on an accelerator, else null), total_bytes (of the
-                device), models [{name, component, bytes}], problem (why the store cannot write, else null)
-
-``Worker`` adds events of its own::
-
-    worker      state "starting", reason | "crashed", run, node, what, remedy, exit, log | "stopped", what, where,
-                remedy ("" where it was asked to)
-
-and drops those of runs that are not the latest. Every run that is not superseded ends with exactly one ``done``: where
-the child died it is told ``failed``, where it was killed because it did not obey, ``cancelled``. What was asked of a
-child that died, runs apart, is to be asked again after its successor's ``hello``.
-"""
+"""The worker, kept alive: its parent asks, cancels, kills and starts it again."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import itertools
-import json
 import logging
 import math
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal, get_args
 
 from studio.events import Done, Event, Failed, NodeReport, RunStatus
+from studio.remote.child import Child, Garbled, parsed
+from studio.remote.mailbox import Mailbox
+from studio.remote.protocol import LINE_BYTES, PROTOCOL, Do, Message, Request
 
-PROTOCOL = 1
-LINE_BYTES = 64 * 2**20
-"""The longest line that is taken from the child."""
-
-Message = dict[str, object]
-"""An event as it comes out of JSON."""
-Do = Literal["run", "cancel", "plan", "look", "trajectory", "measures", "describe", "stop"]
-
-_COALESCED = frozenset({"step", "progress", "preview"})
-"""Events of which only the latest of a node counts."""
 _PACE_S = 0.016
 """Between two deliveries: a frame."""
-_LOG_BYTES = 32_768
 _SCRATCH = "studio-worker-"
-
-
-@dataclass(frozen=True)
-class Request:
-    """A message to the worker; what does not matter to ``do`` keeps its default."""
-
-    do: Do
-    id: str = ""
-    workflow: str = ""
-    base: str = ""
-    name: str = ""
-    targets: tuple[str, ...] = ()
-    edits: tuple[str, ...] = ()
-    output: str = ""
-    node: str = ""
-    picture: int = 0
-
-    def line(self) -> bytes:
-        """The request as a line of JSON, escaped to ASCII: file names may be no Unicode."""
-        told = {
-            field.name: value
-            for field in dataclasses.fields(self)
-            if (value := getattr(self, field.name)) != field.default
-        }
-        return json.dumps(told).encode("ascii") + b"\n"
-
-    @classmethod
-    def read(cls, line: bytes) -> Request:
-        """The inverse of ``line``; raises ValueError for what is no request."""
-        found = json.loads(line)
-        if not isinstance(found, dict) or found.get("do") not in get_args(Do):
-            raise ValueError("it is no request")
-        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-        given: dict[str, object] = {}
-        for name, value in found.items():
-            default = defaults.get(name)
-            given[name] = tuple(value) if isinstance(value, list) else value
-            if name != "do" and type(given[name]) is not type(default):
-                raise ValueError(f"{name} is not known, or of another type")
-        return cls(**given)  # type: ignore[arg-type]  # checked against the defaults
-
-
-# --- the way to the consumer
-
-
-class Mailbox:
-    """Events between a thread that reads and one that consumes, bounded: the reader waits where nothing can be dropped.
-
-    Of steps, progress and previews only the latest of each node is kept.
-    """
-
-    def __init__(self, *, events: int = 1024, size: int = 2 * LINE_BYTES) -> None:
-        """``events`` and ``size`` (bytes of JSON): how much may wait; a single event always may."""
-        self._most, self._most_bytes = events, size
-        self._condition = threading.Condition()
-        self._waiting: dict[object, tuple[Message, int]] = {}
-        self._bytes = 0
-        self._serial = itertools.count()
-        self._is_lenient = self._is_closed = False
-
-    def put(self, event: Message, size: int = 0, *, is_patient: bool = True) -> None:
-        """Add an event, after waiting for room if ``is_patient``; drops it once the box is closed."""
-        kind = event.get("event")
-        key: object = (kind, event.get("node")) if kind in _COALESCED else next(self._serial)
-        with self._condition:
-            if is_patient:
-                self._condition.wait_for(lambda: self._is_lenient or self._has_room(key, size))
-            if self._is_closed:
-                return
-            _, former = self._waiting.pop(key, ({}, 0))
-            self._waiting[key] = (event, size)
-            self._bytes += size - former
-            self._condition.notify_all()
-
-    def _has_room(self, key: object, size: int) -> bool:
-        if not self._waiting or key in self._waiting:
-            return True
-        return len(self._waiting) < self._most and self._bytes + size <= self._most_bytes
-
-    def take(self) -> list[Message]:
-        """All that waits, in order, once there is something; empty once the box is closed and empty."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._is_closed or self._waiting)
-            taken = [event for event, _ in self._waiting.values()]
-            self._waiting.clear()
-            self._bytes = 0
-            self._condition.notify_all()
-            return taken
-
-    def relent(self) -> None:
-        """Let nobody wait for room any more."""
-        with self._condition:
-            self._is_lenient = True
-            self._condition.notify_all()
-
-    def close(self) -> None:
-        """Take nothing more; what waits can still be taken."""
-        with self._condition:
-            self._is_lenient = self._is_closed = True
-            self._condition.notify_all()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-
-# --- one process
-
-
-class _Garbled(Exception):
-    """What the child wrote is not of the protocol."""
-
-
-class _Child:
-    """One process with its three pipes. Made by a thread that outlives it: Linux ends it with that thread."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        """Start; raises OSError."""
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self._outbox: dict[object, bytes] = {}
-        self._serial = itertools.count()
-        self._condition = threading.Condition()
-        self._is_ended = False
-        self._log = bytearray()
-        self.killed_for = ""
-        """Why it was killed, if by us."""
-        self.refusal: Message | None = None
-        self.was_ready = False
-        self._threads = [
-            threading.Thread(target=work, name=f"worker {name}", daemon=True)
-            for name, work in (("writer", self._write), ("log", self._read_log))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
-
-    @property
-    def log(self) -> str:
-        """The end of what it wrote to stderr."""
-        return bytes(self._log[-_LOG_BYTES:]).decode("utf-8", "replace")
-
-    def send(self, request: Request) -> None:
-        """Send a request soon; never waits. What it makes useless and was not sent yet is dropped."""
-        is_question = request.do in ("plan", "look", "trajectory", "measures", "describe")
-        key: object = (request.do, request.name) if is_question else next(self._serial)
-        with self._condition:
-            self._outbox.pop(key, None)
-            self._outbox[key] = request.line()
-            self._condition.notify_all()
-
-    def lines(self, longest: int) -> Iterator[bytes]:
-        """What it says, until it ends; raises _Garbled for a line longer than ``longest``."""
-        output = self._process.stdout
-        assert output is not None
-        while line := output.readline(longest + 1):
-            if len(line) > longest:
-                raise _Garbled(f"it wrote a line of more than {longest} bytes")
-            if not line.endswith(b"\n"):
-                return  # cut off by its end
-            yield line
-
-    def kill(self, reason: str) -> None:
-        """End it at once."""
-        self.killed_for = self.killed_for or reason
-        self._process.kill()
-
-    def end(self) -> int:
-        """Wait for its end, give everything back and return the exit code."""
-        code = self._process.wait()
-        with self._condition:
-            self._is_ended = True
-            self._condition.notify_all()
-        for thread in self._threads:
-            # somebody else may have inherited its stderr, and keep it open
-            thread.join(1.0)
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # unsent requests meet a closed pipe
-                pipe.close()  # type: ignore[union-attr]  # Popen was asked for both
-        return code
-
-    def _write(self) -> None:
-        pipe = self._process.stdin
-        assert pipe is not None
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._is_ended or self._outbox)
-                if self._is_ended:
-                    return
-                line = self._outbox.pop(next(iter(self._outbox)))
-            try:
-                pipe.write(line)
-                pipe.flush()
-            except (OSError, ValueError):
-                return  # it has gone, which whoever reads from it finds out
-
-    def _read_log(self) -> None:
-        pipe: IO[bytes] | None = self._process.stderr
-        assert pipe is not None
-        with pipe:
-            while data := pipe.read1(65_536):  # type: ignore[attr-defined]  # Popen gives a BufferedReader
-                self._log += data
-                del self._log[:-_LOG_BYTES]
-
-
-# --- the worker
 
 
 class Worker:
@@ -355,7 +62,7 @@ class Worker:
         self._attempts = attempts
         self._line_bytes = line_bytes
         self._spare_after_s = spare_after_s
-        self._spare: _Child | None = None
+        self._spare: Child | None = None
         self._spare_due_s = math.inf
         self._ids = itertools.count(1)
         self._lock = threading.Condition()
@@ -363,7 +70,7 @@ class Worker:
         self._scratch: Path | None = None
         self._threads: list[threading.Thread] = []
         self._is_running = self._is_stopping = False
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._held: dict[tuple[Do, str], Request] = {}
         """Requests that wait for a process."""
         self._deadlines: dict[str, float | None] = {}
@@ -577,7 +284,7 @@ class Worker:
         while True:
             self._say("starting", reason=reason)
             try:
-                child = self._take_spare() or _Child(self._arguments())
+                child = self._take_spare() or Child(self._arguments())
             except OSError as error:
                 refusal = {"what": f"the worker cannot be started ({error.strerror or error})"}
                 break
@@ -610,7 +317,7 @@ class Worker:
                     self._lock.wait_for(lambda: self._is_stopping, 0.2 * 2**fruitless)
         self._give_up(refusal)
 
-    def _take_spare(self) -> _Child | None:
+    def _take_spare(self) -> Child | None:
         """The process that waits, if there is one and it lives."""
         with self._lock:
             spare, self._spare = self._spare, None
@@ -645,21 +352,21 @@ class Worker:
 
     # --- events
 
-    def _read(self, child: _Child) -> str:
+    def _read(self, child: Child) -> str:
         """Pass on what the child says until it ends; returns what was wrong with that."""
         try:
             for line in child.lines(self._line_bytes):
-                self._take(child, _parsed(line), len(line))
-        except _Garbled as garbled:
+                self._take(child, parsed(line), len(line))
+        except Garbled as garbled:
             fault = str(garbled)
             child.kill(fault)
             return fault
         return ""
 
-    def _take(self, child: _Child, event: Message, size: int) -> None:
+    def _take(self, child: Child, event: Message, size: int) -> None:
         kind, run = event.get("event"), event.get("run")
         if kind == "hello" and event.get("protocol") != PROTOCOL:
-            raise _Garbled(f"it speaks protocol {event.get('protocol')}, not {PROTOCOL}")
+            raise Garbled(f"it speaks protocol {event.get('protocol')}, not {PROTOCOL}")
         if kind == "refused":
             child.refusal = event
             return
@@ -684,7 +391,7 @@ class Worker:
             self._has_begun = self._has_begun or "run" in event
         self._mailbox.put(event, size)
 
-    def _ended(self, child: _Child, fault: str, code: int) -> None:
+    def _ended(self, child: Child, fault: str, code: int) -> None:
         """The process is gone: say so, and what becomes of the run."""
         with self._lock:
             self._child = None
@@ -768,17 +475,7 @@ class Worker:
         if self._spare is None:
             # without one, a restart takes as long as a start
             with contextlib.suppress(OSError):
-                self._spare = _Child(self._arguments())
-
-
-def _parsed(line: bytes) -> Message:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        event = None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise _Garbled(f"it wrote {line[:60]!r}, which is no event")
-    return event
+                self._spare = Child(self._arguments())
 
 
 def _node_report(event: Message) -> NodeReport:
