@@ -122,8 +122,6 @@ def _fill(folder: Path, made: ModelFolder, trained: Trained) -> None:
 
 
 def _write_component(part: Path, name: str, made: ModelFolder, trained: Trained) -> None:
-    from safetensors.torch import save_file
-
     is_foreign = name in _TRANSFORMERS
     config = trained.configs[name]
     file = "scheduler_config.json" if name == "scheduler" else "config.json"
@@ -135,7 +133,7 @@ def _write_component(part: Path, name: str, made: ModelFolder, trained: Trained)
     if name in trained.weights:
         weights = dict(_stored(trained.weights[name], made.dtype))
         file = "model" if is_foreign else "diffusion_pytorch_model"
-        save_file(weights, part / f"{file}.safetensors", metadata={"format": "pt"})
+        _write_weights(part / f"{file}.safetensors", weights, {})
 
 
 def _write_card(folder: Path, made: ModelFolder, trained: Trained) -> None:
@@ -156,11 +154,18 @@ def _library_of(component: str, is_foreign: bool) -> str:
 
 
 def _write_file(path: Path, made: ModelFolder, trained: Trained, name: str) -> None:
+    card = json.dumps(_card(made, trained), ensure_ascii=False, sort_keys=True)
+    _write_weights(path, dict(_stored(trained.weights[name], made.dtype)), {CARD: card})
+
+
+def _write_weights(path: Path, weights: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
     from safetensors.torch import save_file
 
-    card = json.dumps(_card(made, trained), ensure_ascii=False, sort_keys=True)
-    tensors = dict(_stored(trained.weights[name], made.dtype))
-    save_file(tensors, path, metadata={"format": "pt", CARD: card})
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(weights, path, metadata={"format": "pt", **metadata})
+    # safetensors lets nobody else read what it writes, whatever the umask says
+    path.chmod(mode)
 
 
 def _card(made: ModelFolder, trained: Trained) -> dict[str, Json]:

@@ -439,6 +439,15 @@ def test_stock_diffusers_loads_a_saved_model(studio: Studio) -> None:
     assert scheduler.config.prediction_type == "v_prediction"
 
 
+def test_others_may_read_a_saved_model_as_they_may_any_file(studio: Studio, tmp_path: Path) -> None:
+    library = studio.context.models
+    assert isinstance(library, Library)
+    place = save(folder_of(studio, graph(steps=2)), library)
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in place.rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "plain").stat().st_mode}
+
+
 def test_a_model_is_never_overwritten_without_being_told(studio: Studio) -> None:
     library = studio.context.models
     assert isinstance(library, Library)
