@@ -9,7 +9,7 @@ from studio.errors import NodeError
 from studio.graph import NodeKind
 from studio.registry import Choice, Context, Folder, Planning, Range, Seed, node
 from studio.training.folder import CAPTIONS, ENDINGS, Reading, gather, look
-from studio.training.scenes import VERSION, attributes, class_names, scene
+from studio.training.scenes import CAPTIONS_VERSION, VERSION, attributes, class_names, scene
 from studio.values import Dataset, Image, Scenes
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def scene_painter(
             where=".held_out",
             remedy="set fewer attributes, or held_out to included",
         ) from error
-    version = f"{VERSION} Pillow {importlib.metadata.version('Pillow').partition('.')[0]}"
+    pillow = importlib.metadata.version("Pillow").partition(".")[0]
+    version = f"{VERSION} Pillow {pillow} captions {CAPTIONS_VERSION}"
     return Dataset(
         Scenes(seed, count, given, is_held_out, version), size, class_names(), has_captions=True
     )

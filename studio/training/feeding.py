@@ -202,6 +202,7 @@ class Feed:
         self._places.update(zip(indices[:count], range(first, first + count), strict=True))
         if self._painters is not None and len(self._places) == len(self):
             self._painters.close()
+            self._painters = None
 
     def _given(self, kept: Seen) -> Seen:
         if SIGNAL in kept:

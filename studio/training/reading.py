@@ -53,18 +53,19 @@ class _Tokens:
 
     def __init__(self, tokenizer: Tokenizer, length: int) -> None:
         self._tokenizer = tokenizer
-        self._length = length
+        self._room = length - 2
+        # a tokenizer looks these up each time that it is asked
+        self._begin: int = tokenizer.bos_token_id
+        self._end: int = tokenizer.eos_token_id
+        self._padding: list[int] = [tokenizer.pad_token_id] * self._room
         self._words: dict[str, list[int]] = {}
 
     def of(self, captions: Sequence[str]) -> Tensor:
         """Token ids, int64 [B, length], begin and end included; what is longer is cut."""
-        room = self._length - 2
-        tokenizer = self._tokenizer
         rows = []
         for caption in captions:
-            ids = self._ids(caption)[:room]
-            padding = [tokenizer.pad_token_id] * (room - len(ids))
-            rows.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding])
+            ids = self._ids(caption)[: self._room]
+            rows.append([self._begin, *ids, self._end, *self._padding[len(ids) :]])
         return torch.tensor(rows)
 
     def _ids(self, caption: str) -> list[int]:

@@ -148,6 +148,31 @@ def test_every_attribute_is_told_often_and_none_always() -> None:
         assert 0.85 < told < 1, name
 
 
+_OPEN = {
+    "style": (
+        "flat",
+        r"paint|watercolor|watercolour|pixel|drawing|sketch|illustration|flat|vector",
+    ),
+    "time": ("day", r"dawn|sunrise|morning|\bday\b|daylight|noon|sunset|dusk|evening|night"),
+    "weather": ("clear", r"clear|cloud|rain|\bin the snow|snowy weather|winter|falling|fog|mist"),
+    "position": ("center", r"left|right|center|middle"),
+}
+"""By attribute what is ordinary, and words of which each caption has one that tells the attribute."""
+
+
+@pytest.mark.parametrize("name", _OPEN)
+def test_what_a_caption_leaves_open_is_mostly_the_ordinary(name: str) -> None:
+    ordinary, told = _OPEN[name]
+    drawn = [(scene(2, i), random.Random(i)) for i in range(4000)]
+    silent = [
+        getattr(one, name)
+        for one, draw in drawn
+        if one.subject != NONE and re.search(told, caption(one, draw)) is None
+    ]
+    assert len(silent) > 200
+    assert silent.count(ordinary) / len(silent) > 0.7
+
+
 def test_captions_keep_to_a_small_vocabulary() -> None:
     known = set(vocabulary())
     for index in range(2000):

@@ -13,14 +13,24 @@ from studio.training.scenes.attributes import (
     is_held_out,
     scene,
 )
-from studio.training.scenes.captions import caption, class_names, full_caption
+from studio.training.scenes.captions import (
+    ORDINARY,
+    brief_caption,
+    caption,
+    class_names,
+    full_caption,
+)
+from studio.training.scenes.captions import VERSION as CAPTIONS_VERSION
 
 __all__ = [
+    "CAPTIONS_VERSION",
     "HELD_OUT",
+    "ORDINARY",
     "SUBJECTS",
     "VERSION",
     "Combination",
     "Scene",
+    "brief_caption",
     "caption",
     "class_names",
     "full_caption",

@@ -8,6 +8,9 @@ from types import MappingProxyType
 
 from studio.training.scenes.attributes import COLORS, NONE, SUBJECTS, Scene
 
+VERSION = 2
+"""Of the way scenes are put into words."""
+
 Words = Mapping[str, tuple[str, ...]]
 
 _TIME: Words = MappingProxyType(
@@ -100,22 +103,24 @@ _EMPTY: Mapping[str, str] = MappingProxyType(
 
 _KEEPS: Mapping[str, float] = MappingProxyType(
     {
-        "style": 0.93,
-        "size": 0.88,
-        "color": 0.96,
-        "position": 0.97,
-        "center": 0.88,
-        "companion": 0.96,
-        "companion position": 0.95,
+        "style": 0.96,
+        "flat": 0.5,
+        "size": 0.97,
+        "color": 0.97,
+        "position": 0.98,
+        "center": 0.6,
+        "companion": 0.985,
+        "companion position": 0.97,
         "terrain": 0.9,
-        "time": 0.9,
-        "weather": 0.93,
-        "clear": 0.86,
+        "time": 0.95,
+        "day": 0.5,
+        "weather": 0.96,
+        "clear": 0.5,
         "sky": 0.3,
     }
 )
-"""How often an attribute is told: often enough to bind words to what is seen, never always, so that a prompt may leave
-it open. What stands at a side says so nearly always.
+"""How often an attribute, or one value of it, is told. What is ordinary (a flat picture, clear weather, the day, the
+center) goes without saying half of the time, and the rest nearly never: so a prompt that leaves it open gets that.
 """
 
 
@@ -129,6 +134,17 @@ def full_caption(scene: Scene, draw: random.Random) -> str:
     return _Teller(scene, draw, is_full=True).caption()
 
 
+def brief_caption(scene: Scene, draw: random.Random) -> str:
+    """Name the subject of a scene and its colour, and leave all else open."""
+    return _Teller(scene, draw, is_full=True).noun(scene.subject, scene.color, "normal")
+
+
+ORDINARY: Mapping[str, str] = MappingProxyType(
+    {"style": "flat", "time": "day", "weather": "clear", "position": "center", "size": "normal"}
+)
+"""What goes without saying."""
+
+
 def class_names() -> tuple[str, ...]:
     """The subjects, in the order of their class labels."""
     return tuple(SUBJECTS)
@@ -140,9 +156,9 @@ class _Teller:
         self._draw = draw
         self._is_full = is_full
 
-    def _keeps(self, attribute: str) -> bool:
+    def _keeps(self, attribute: str, value: str = "") -> bool:
         # drawn even where everything is told, so that both captions of an address run alike
-        kept = self._draw.random() < _KEEPS[attribute]
+        kept = self._draw.random() < _KEEPS.get(value, _KEEPS[attribute])
         return kept or self._is_full
 
     def caption(self) -> str:
@@ -152,7 +168,7 @@ class _Teller:
             draw.shuffle(parts)
         separator = draw.choice((" ", ", "))
         text = "".join([self._head(), *(separator + part for part in parts)])
-        if not self._keeps("style"):
+        if not self._keeps("style", scene.style):
             return text
         if self._is_full or draw.random() < 0.7:
             return draw.choice(_OPENING[scene.style]) + text
@@ -162,19 +178,20 @@ class _Teller:
         scene, draw = self._scene, self._draw
         if scene.subject == NONE:
             return _EMPTY[scene.terrain]
-        first = self._noun(scene.subject, scene.color, scene.size)
-        if self._keeps("center" if scene.position == "center" else "position"):
+        first = self.noun(scene.subject, scene.color, scene.size)
+        if self._keeps("position", scene.position):
             first += f" {draw.choice(_POSITION[scene.position])}"
         if scene.companion == NONE or not self._keeps("companion"):
             return first
-        second = self._noun(scene.companion, scene.companion_color, "normal")
+        second = self.noun(scene.companion, scene.companion_color, "normal")
         if self._keeps("companion position"):
             second += f" {draw.choice(_POSITION[scene.companion_position])}"
         if not self._is_full and draw.random() < 0.3:
             first, second = second, first
         return f"{first} and {second}"
 
-    def _noun(self, subject: str, color: str, size: str) -> str:
+    def noun(self, subject: str, color: str, size: str) -> str:
+        """A subject with its article."""
         words = []
         if size != "normal" and self._keeps("size"):
             words.append(self._draw.choice(_SIZE[size]))
@@ -189,9 +206,9 @@ class _Teller:
         parts = []
         if scene.subject != NONE and self._keeps("terrain"):
             parts.append(draw.choice(_TERRAIN[scene.terrain]))
-        if self._keeps("time"):
+        if self._keeps("time", scene.time):
             parts.append(draw.choice(_TIME[scene.time]))
-        if self._keeps("clear" if scene.weather == "clear" else "weather"):
+        if self._keeps("weather", scene.weather):
             parts.append(draw.choice(_WEATHER[scene.weather]))
         if not self._is_full and self._keeps("sky"):
             if scene.time == "night" and scene.weather != "rain":
