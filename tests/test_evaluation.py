@@ -12,7 +12,7 @@ import torch
 
 from studio.resources import resource
 from studio.training.data import Examples
-from studio.training.scenes import Scene, is_held_out
+from studio.training.scenes import ORDINARY, Scene, is_held_out
 from studio.training.scenes.attributes import NONE, POSITIONS
 from studio.values import Dataset, Scenes
 from tests.evaluation import __main__ as command
@@ -141,12 +141,21 @@ def test_features_are_compared_by_their_angle() -> None:
 def test_every_set_shows_what_it_is_for_and_none_shares_an_address() -> None:
     drawn = {name: addresses(name, 60, 9) for name in SETS}
     assert all(is_held_out(one.scene) for one in drawn["held out"])
-    for name in ("seen", "position", "two subjects"):
+    for name in ("seen", "position", "two subjects", "left open"):
         assert not any(is_held_out(one.scene) for one in drawn[name])
     assert {one.scene.position for one in drawn["position"]} == set(POSITIONS)
     assert all(one.scene.companion == NONE for one in drawn["position"])
     assert all(one.scene.companion != NONE for one in drawn["two subjects"])
-    assert len({one.index for several in drawn.values() for one in several}) == 240
+    assert len({one.index for several in drawn.values() for one in several}) == 300
+
+
+def test_a_prompt_that_leaves_all_open_names_a_subject_and_asks_for_the_ordinary() -> None:
+    for one in addresses("left open", 60, 9):
+        assert {name: getattr(one.scene, name) for name in ORDINARY} == ORDINARY
+        assert one.scene.color == NONE or one.scene.color in one.prompt
+        # every other attribute is told with one of these, or as a style
+        told = {"at", "by", "in", "on", "under", "with", "of", "flat", "big", "small"}
+        assert not told & set(one.prompt.split())
 
 
 def test_neighbours_are_sought_among_the_very_pictures_that_training_sees() -> None:

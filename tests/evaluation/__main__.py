@@ -124,7 +124,8 @@ def _evaluate(wanted: argparse.Namespace, recipe: Recipe, device: str) -> None:
         began = time.perf_counter()
         real[name] = paint_all(several, painter.size)
         made[name] = painter.paint(several)
-        judged[name] = _judged(net, several, made[name], painter.restore(real[name]), real[name])
+        looked_at = (made[name], painter.restore(real[name]), real[name])
+        judged[name] = _judged(net, several, looked_at, SETS[name].unasked)
         _tell(f"{name}: {len(several)} pictures in {time.perf_counter() - began:.0f} s")
         shown = min(_SHOWN, len(several))
         prompts = [one.prompt for one in several[:shown]]
@@ -157,10 +158,14 @@ def _evaluate(wanted: argparse.Namespace, recipe: Recipe, device: str) -> None:
 
 
 def _judged(
-    net: Classifier, asked: list[Address], made: Pictures, restored: Pictures, real: Pictures
+    net: Classifier,
+    asked: list[Address],
+    looked_at: tuple[Pictures, Pictures, Pictures],
+    unasked: frozenset[str],
 ) -> Judged:
     scenes = [one.scene for one in asked]
-    return Judged(*(judge(scenes, net.see(pictures)) for pictures in (made, restored, real)))
+    verdicts = (judge(scenes, net.see(pictures)) for pictures in looked_at)
+    return Judged(*([one for one in each if one.attribute not in unasked] for each in verdicts))
 
 
 def _decibels(

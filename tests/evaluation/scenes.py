@@ -7,7 +7,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count as numbers
 from itertools import islice
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.training.scenes import Scene, full_caption, scene
+from studio.training.scenes import ORDINARY, Scene, brief_caption, full_caption, scene
 from studio.training.scenes.attributes import NONE
 
 Pictures = NDArray[np.uint8]
@@ -35,16 +35,24 @@ class Address:
     scene: Scene
     seed: int
     index: int
+    is_open: bool = False
+    """The prompt names the subject alone."""
 
     @property
     def prompt(self) -> str:
-        """The scene in words, every attribute told."""
-        return full_caption(self.scene, random.Random(f"{self.seed}/{self.index}"))
+        """The scene in words, every attribute told unless it is open."""
+        tell = brief_caption if self.is_open else full_caption
+        return tell(self.scene, random.Random(f"{self.seed}/{self.index}"))
 
 
 def has_one_subject(one: Scene) -> bool:
     """Whether there is a subject and nothing beside it."""
     return one.subject != NONE and one.companion == NONE
+
+
+def has_one_in_any_weather(one: Scene) -> bool:
+    """Whether there is a subject that is not mostly painted in snow, and nothing beside it."""
+    return has_one_subject(one) and one.subject != "snowman"
 
 
 def has_two_subjects(one: Scene) -> bool:
@@ -57,6 +65,10 @@ class _Set:
     meaning: str
     is_held_out: bool = False
     wants: Callable[[Scene], bool] = lambda _: True
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that every scene has; a prompt does not tell them."""
+    unasked: frozenset[str] = frozenset()
+    """Attributes that may be anything."""
 
 
 SETS: Mapping[str, _Set] = MappingProxyType(
@@ -65,6 +77,12 @@ SETS: Mapping[str, _Set] = MappingProxyType(
         "held out": _Set("combinations that training never sees", is_held_out=True),
         "position": _Set("one subject: left, right or in the center", wants=has_one_subject),
         "two subjects": _Set("a subject on either side", wants=has_two_subjects),
+        "left open": _Set(
+            "prompts of a subject and its colour alone, beside flat pictures by day, in clear weather, in the center",
+            wants=has_one_in_any_weather,
+            given=ORDINARY,
+            unasked=frozenset({"terrain"}),
+        ),
     }
 )
 """The sets of prompts by name; each is drawn as the scenes come, none is picked by hand."""
@@ -74,7 +92,12 @@ def addresses(name: str, count: int, seed: int) -> list[Address]:
     """The first ``count`` scenes of a set."""
     wanted = SETS[name]
     first = _APART * (1 + list(SETS).index(name))
-    drawn = (Address(scene(seed, i, held_out=wanted.is_held_out), seed, i) for i in numbers(first))
+    drawn = (
+        Address(
+            scene(seed, i, wanted.given, held_out=wanted.is_held_out), seed, i, bool(wanted.given)
+        )
+        for i in numbers(first)
+    )
     return list(islice((one for one in drawn if wanted.wants(one.scene)), count))
 
 
