@@ -185,13 +185,14 @@ TEN = text_to_image(scheduler={"steps": 10})
 def test_it_raises_the_log_probability_that_the_classifier_gives_the_label(folder: Path) -> None:
     classifier = random_classifier(1)
     plain = TEN.set("noise", batch=4)
-    before, after = fresh(plain), fresh(guided(plain, folder, label="tree", strength=20.0))
+    led = [guided(plain, folder, label="tree", strength=strength) for strength in (10.0, 40.0)]
     label = CLASSES.index("tree")
-    old, new = (
-        torch.log_softmax(classifier(latents, torch.tensor([0])), -1)[:, label]
-        for latents in (before, after)
+    none, some, much = (
+        torch.log_softmax(classifier(fresh(graph), torch.tensor([0])), -1)[:, label]
+        for graph in (plain, *led)
     )
-    assert bool((new > old + 0.1).all()), (old, new)
+    assert bool((some > none).all()), (none, some)
+    assert bool((much > some + 0.05).all()), (some, much)
 
 
 def test_at_strength_0_it_is_none_to_the_last_bit(bench: Bench, folder: Path) -> None:

@@ -367,7 +367,7 @@ def test_a_key_without_any_one_field_gives_a_stale_picture(
 ) -> None:
     before, after = mutations[field]
     assert not _is_stale(before, after, Bench(Store(None)))
-    monkeypatch.setattr("studio.plan.key_chain", _without(field))
+    monkeypatch.setattr("studio.plan.keying.key_chain", _without(field))
     assert _is_stale(before, after, bench)
 
 

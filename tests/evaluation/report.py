@@ -165,7 +165,7 @@ def as_markdown(found: Findings) -> str:
             ],
         )
         lines.append("")
-    lines += ["## What is painted well, all sets together", ""]
+    lines += ["## What is painted well, all sets together, prompts that leave all open too", ""]
     lines += [*_by_style(found), "", *_by_value(found, "subject"), ""]
     lines += [*_by_value(found, "weather"), "", *_by_value(found, "color"), ""]
     lines += ["## VAE", "", "PSNR in dB, mean over pictures of held-out scenes, 8 bit.", ""]
