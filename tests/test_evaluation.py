@@ -216,7 +216,7 @@ def test_the_command_measures_the_starter_and_writes_a_report(
     assert f"{report['vae_db']['all']:.2f} dB" in page
     assert "VAE at least 30 dB" in capsys.readouterr().out
     sheets = {path.stem for path in tmp_path.glob("*.png")}
-    assert sheets == {"seen", "held-out", "position", "two-subjects", "vae", "nearest"}
+    assert sheets == {*(name.replace(" ", "-") for name in SETS), "vae", "nearest"}
 
 
 def test_a_model_that_is_not_there_is_named(

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from studio.diffusion import runtime
 from studio.keys import digest
 from studio.training.scenes import VERSION, Scene
 from studio.training.scenes.attributes import (
@@ -234,7 +235,7 @@ def train(recipe: Recipe, device: str, tell: Callable[[str], None] = print) -> C
         optimizer, recipe.rate, total_steps=max(steps, 2), pct_start=0.15
     )
     kind = torch.device(device).type
-
+    is_mixed = runtime.multiplies_bfloat16(torch.device(device))
     done, order = 0, torch.empty(0, dtype=torch.long)
     for step in range(steps):
         if len(order) < _BATCH:
@@ -247,7 +248,7 @@ def train(recipe: Recipe, device: str, tell: Callable[[str], None] = print) -> C
             for name in PLACED:
                 batch_told[name] = batch_told[name][:, _FLIP.to(device)]
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(kind, torch.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=is_mixed):
             whole, placed, _ = net(x)
         loss = _loss(whole | placed, batch_told)
         optimizer.zero_grad(set_to_none=True)
