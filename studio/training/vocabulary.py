@@ -29,16 +29,20 @@ def learned(captions: Iterable[str], size: int) -> dict[str, str]:
     learner = Learner(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
     learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ends = [f"{letter}</w>" for letter in letters]
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         initial_alphabet=letters,
+        # pairs as frequent as one another are told apart by the numbers of their tokens: those of ends, unless they are
+        # given, come by chance
+        special_tokens=ends,
         end_of_word_suffix="</w>",
         show_progress=False,
     )
     learner.train_from_iterator(captions, trainer)
     # each merge follows from those before it, so that fewer of them are a smaller vocabulary
     merges = json.loads(learner.to_str())["model"]["merges"][: size - BYTES - 2]
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    tokens = [*letters, *ends, *map("".join, merges)]
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     for mark in (BEGIN, END):
         vocabulary[mark] = len(vocabulary)

@@ -32,6 +32,12 @@ def test_it_has_all_bytes_the_two_marks_at_the_end_and_at_most_the_tokens_asked_
         assert read.replace(" ", "") == text.lower().replace(" ", "")
 
 
+def test_pairs_as_frequent_as_one_another_come_in_one_order() -> None:
+    words = [f"n{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    files = [vocabulary.learned(words, 530) for _ in range(8)]
+    assert all(one == files[0] for one in files)
+
+
 def test_frequent_words_become_one_token_and_a_smaller_vocabulary_is_its_beginning() -> None:
     large, small = (json.loads(vocabulary.learned(CAPTIONS, n)["vocab.json"]) for n in (900, 700))
     assert {"the</w>", "picture</w>", "sailboat</w>", "mountains</w>"} <= large.keys()
