@@ -58,6 +58,9 @@ def card(name: str) -> dict[str, float]:
     return measured
 
 
+BESIDE = {"scribble": 0.231}
+"""As resources/companions/README.md says: measured beside the starter as it ships, which learned further after it."""
+
 COMPANIONS = [
     pytest.param("classifier", CLASSIFIER, id="classifier"),
     pytest.param("scribble", CONTROLNET, id="scribble"),
@@ -76,9 +79,8 @@ def test_its_card_says_what_it_does_on_pictures_that_it_never_saw(
     with task.looking(weights_of(here, f"starter-{name}", component)):
         after = task.validate(here)
     told = card(name)
-    # the file has half of the digits, and the starter has learned further since the ControlNet learned beside it
-    slack = 0.05 if name == "scribble" else 0.02
-    assert after["validation"] == pytest.approx(told["validation"], rel=slack)
+    # the file has half of the digits
+    assert after["validation"] == pytest.approx(BESIDE.get(name, told["validation"]), rel=0.02)
     # an untaught ControlNet adds nothing, an untaught inpainting network sees no surroundings
     assert after["validation"] < 0.97 * before["validation"]
     last = "accuracy_4" if name == "classifier" else "validation_4"

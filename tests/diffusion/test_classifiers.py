@@ -193,6 +193,7 @@ def test_it_raises_the_log_probability_that_the_classifier_gives_the_label(folde
     )
     assert bool((some > none).all()), (none, some)
     assert bool((much > some + 0.05).all()), (some, much)
+    assert bool((much > none + 0.1).all()), (none, much)
 
 
 def test_at_strength_0_it_is_none_to_the_last_bit(bench: Bench, folder: Path) -> None:
